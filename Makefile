@@ -1,0 +1,78 @@
+# sdlab: `make help` lists the targets.
+
+PREFIX ?= /usr/local
+# Where PyTorch and diffusers are installed for `make goldens` and `make bench`; git does not see it.
+VENV ?= .venv
+# Executions of each fuzz target, and which of them.
+RUNS ?= 1000000
+FUZZ ?= safetensors pickle zip config image-metadata
+# Turns of `make bench`.
+TURNS ?= 5
+
+SWIFT = swift
+BINARIES = .build/release
+# Tests see internal names, which changes how everything is compiled: a folder of their own spares building all of it anew each time.
+TESTS = --scratch-path .build-test -c release -Xswiftc -enable-testing
+SOURCES = Package.swift Sources Tests Benchmarks Fuzz
+CHART = out/explore.png
+
+.DEFAULT_GOAL := help
+.PHONY: help explore build test install uninstall setup lint format goldens fuzz bench bench-layout clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+explore: build ## draw a sheet of pictures by the model that comes with sdlab
+	@mkdir -p $(dir $(CHART))
+	@$(BINARIES)/sdlab explore -f -o $(CHART) > /dev/null
+	@echo "The contact sheet is in $(CHART). Next: $(BINARIES)/sdlab generate \"a red house at night\""
+
+build: setup ## build sdlab into .build/release
+	$(SWIFT) build -c release
+
+test: setup lint ## run all tests
+	$(SWIFT) test $(TESTS)
+
+lint: ## check the format of all Swift sources
+	$(SWIFT) format lint --strict -p -r $(SOURCES)
+
+format: ## bring all Swift sources into the common format
+	$(SWIFT) format -i -p -r $(SOURCES)
+
+install: build ## install to PREFIX (/usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/sdlab
+	install $(BINARIES)/sdlab $(DESTDIR)$(PREFIX)/bin/sdlab
+	cp -R Resources/. $(DESTDIR)$(PREFIX)/share/sdlab/
+
+uninstall: ## remove what `make install` installed
+	rm -rf $(DESTDIR)$(PREFIX)/bin/sdlab $(DESTDIR)$(PREFIX)/share/sdlab
+
+setup: ## install the Debian packages that are missing
+	@Scripts/setup
+
+goldens: $(VENV)/ready ## make the goldens of diffusers again (Tests/Goldens)
+	set -e; for script in random_numbers tokenizer samplers imaging tiny embedded; do \
+	  echo "$$script"; $(VENV)/bin/python Tests/Goldens/make/$$script.py; done
+	$(VENV)/bin/python Tests/Goldens/make/sd15.py --tiny
+	git status --short Tests/Goldens
+
+$(VENV)/ready: Tests/Goldens/make/requirements.txt
+	Scripts/setup python3-venv
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install -q -r $<
+	@touch $@
+
+fuzz: setup ## fuzz the readers of files from outside, RUNS executions each
+	set -e; for target in $(FUZZ); do Fuzz/run.sh $$target $(RUNS); done
+
+bench: build $(VENV)/ready ## a UNet step of SD v1.5 beside PyTorch, TURNS turns each
+	$(VENV)/bin/python Benchmarks/compare.py --sdlab-bench $(BINARIES)/sdlab-bench --turns $(TURNS)
+
+bench-layout: setup ## the measurements behind the memory layout
+	@mkdir -p .build-layout
+	clang -O3 -std=gnu17 $$(pkg-config --cflags openblas) -ISources/Kernels/include Benchmarks/layout/layout.c Sources/Kernels/kernels.c \
+	  $$(pkg-config --libs openblas) -lm -lpthread -o .build-layout/layout
+	.build-layout/layout
+
+clean: ## remove what was built
+	rm -rf .build .build-test .build-layout Fuzz/.build

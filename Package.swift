@@ -1,0 +1,41 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+// Floors, top to bottom: sdlab -> Plots -> Engine -> Kernels and system libraries (ARCHITECTURE.md).
+let package = Package(
+  name: "sdlab",
+  products: [
+    .executable(name: "sdlab", targets: ["sdlab"]),
+    .library(name: "Engine", targets: ["Engine"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+  ],
+  targets: [
+    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+    .systemLibrary(name: "CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
+    .systemLibrary(name: "CCairo", pkgConfig: "cairo", providers: [.apt(["libcairo2-dev"])]),
+    .systemLibrary(name: "CPango", pkgConfig: "pangocairo", providers: [.apt(["libpango1.0-dev"])]),
+    .target(name: "Kernels"),
+    .target(
+      name: "Engine",
+      dependencies: ["Kernels", "COpenBLAS", "CPNG", "CTurboJPEG"]),
+    .target(name: "Analysis", dependencies: ["Engine"]),
+    .target(name: "Plots", dependencies: ["CCairo", "CPango"]),
+    .executableTarget(
+      name: "sdlab",
+      dependencies: [
+        "Engine", "Plots",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Crypto", package: "swift-crypto"),
+      ]),
+    .executableTarget(name: "sdlab-bench", dependencies: ["Engine"], path: "Benchmarks/Sources"),
+    .target(name: "TestSupport", dependencies: ["Engine"], path: "Tests/TestSupport"),
+    .testTarget(name: "EngineTests", dependencies: ["Engine", "TestSupport"]),
+    .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "Engine", "TestSupport"]),
+    .testTarget(name: "PlotsTests", dependencies: ["Plots"]),
+    .testTarget(name: "CommandTests", dependencies: ["sdlab", "Engine"]),
+  ]
+)

@@ -1,0 +1,91 @@
+import Foundation
+
+/// The tensors of a file written by `torch.save` (.ckpt, .bin, .pt), mapped, never executed.
+public enum TorchCheckpoint {
+  public struct Contents {
+    public let tensors: [StoredTensor]
+    /// Training step, where the file tells: SD 2.0's base model is known by it.
+    public let globalStep: Int?
+  }
+
+  public static func read(_ url: URL) throws -> Contents { try read(FileBytes(mapping: url)) }
+
+  /// The state dict: under `state_dict` in a training checkpoint, else the whole dictionary. What is no tensor is left out.
+  public static func read(_ file: FileBytes) throws -> Contents {
+    guard ZipArchive.looksLike(file) else {
+      throw InputError(
+        .badData, "\(file.name): not a torch checkpoint of version 1.6 or later (a zip file)",
+        hint: "load and save it again with a recent torch, or use the model's .safetensors file")
+    }
+    let archive = try ZipArchive(file)
+    let pickles = archive.entries.keys.filter { $0.hasSuffix("/data.pkl") && $0.filter { $0 == "/" }.count == 1 }
+    guard pickles.count == 1, let pickleName = pickles.first, let range = archive.entries[pickleName] else {
+      throw InputError(.badData, "\(file.name): expected one data.pkl in the zip file, found \(pickles.count)")
+    }
+    let root = pickleName.dropLast("data.pkl".count)
+    if let order = archive.entries["\(root)byteorder"], !file.all[order].elementsEqual("little".utf8) {
+      throw InputError(.badData, "\(file.name): expected little-endian numbers (byteorder)")
+    }
+    let pickle = try read(pickle: UnsafeRawBufferPointer(rebasing: file.all[range]), name: file.name)
+    guard var pairs = pickle.dictionary(pickle.root) else {
+      throw InputError(.badData, "\(file.name): expected a dictionary of tensors (a state dict)")
+    }
+    var globalStep: Int?
+    for (key, value) in pairs {
+      if pickle.text(key) == "global_step", case .int(let step) = value { globalStep = step }
+      if pickle.text(key) == "state_dict", let inner = pickle.dictionary(value) { pairs = inner }
+    }
+    var tensors: [StoredTensor] = []
+    for (key, value) in pairs {
+      guard let name = pickle.text(key), case .tensor(let index) = value else { continue }
+      tensors.append(try tensor(name, pickle.tensors[index], pickle, archive, String(root), file))
+    }
+    return Contents(tensors: tensors, globalStep: globalStep)
+  }
+
+  /// The pickle alone, with its problems as error lines.
+  static func read(pickle bytes: UnsafeRawBufferPointer, name: String) throws -> Pickle {
+    do {
+      return try Pickle(bytes)
+    } catch Pickle.Problem.malformed(let text) {
+      throw InputError(.badData, "\(name): pickle: \(text)", hint: "not a whole torch checkpoint; copy or download it again")
+    } catch Pickle.Problem.refused(let text) {
+      throw InputError(
+        .badData, "\(name): pickle: refused: \(text)",
+        hint: "a state dict does not need it; it may run foreign code in other programs; use a .safetensors file")
+    }
+  }
+
+  private static func tensor(
+    _ name: String, _ tensor: Pickle.Tensor, _ pickle: Pickle, _ archive: ZipArchive, _ root: String, _ file: FileBytes
+  ) throws -> StoredTensor {
+    func bad(_ text: String) -> InputError { InputError(.badData, "\(file.name): \(name): \(text)") }
+    let storage = pickle.storages[tensor.storage]
+    guard let range = archive.entries["\(root)data/\(storage.key)"] else { throw bad("its numbers data/\(storage.key) are missing") }
+    guard storage.count == range.count / storage.dtype.size, range.count % storage.dtype.size == 0 else {
+      throw bad("expected \(storage.count) \(storage.dtype.rawValue) in data/\(storage.key), found \(range.count) bytes")
+    }
+    guard let byteCount = StoredTensor.byteCount(storage.dtype, tensor.shape) else { throw bad("shape \(tensor.shape) is too large") }
+    let count = byteCount / storage.dtype.size
+    // Index of the last element; elements that share memory would let a small file ask for much.
+    var last = tensor.offset
+    var rowMajor = true
+    var expected = 1
+    for (size, stride) in zip(tensor.shape, tensor.strides).reversed() where count > 0 {
+      let (span, over) = stride.multipliedReportingOverflow(by: size - 1)
+      let (sum, high) = last.addingReportingOverflow(span)
+      guard !over, !high else { throw bad("shape \(tensor.shape) with strides \(tensor.strides) is too large") }
+      last = sum
+      if size != 1 {
+        rowMajor = rowMajor && stride == expected
+        expected *= size
+      }
+    }
+    guard tensor.offset <= storage.count, count == 0 || last < storage.count && count <= storage.count else {
+      throw bad("shape \(tensor.shape) with strides \(tensor.strides) from \(tensor.offset) exceeds its \(storage.count) numbers")
+    }
+    return StoredTensor(
+      name: name, dtype: storage.dtype, shape: tensor.shape, strides: rowMajor ? nil : tensor.strides, bytes: file,
+      offset: range.lowerBound + tensor.offset * storage.dtype.size)
+  }
+}

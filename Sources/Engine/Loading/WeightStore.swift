@@ -1,0 +1,108 @@
+/// The weights of a model under their canonical names, which of them the networks have taken, and what was wrong.
+///
+/// Canonical names are those of diffusers' state dicts with the network before them: `unet.`, `vae.`, `text_encoder.`.
+public final class WeightStore {
+  /// Where the weights come from, for error lines.
+  public let label: String
+  public private(set) var tensors: [String: StoredTensor]
+  /// Places to probe, in network order: filled while the networks are built.
+  public private(set) var sites: [Site] = []
+
+  private var consumed: Set<String> = []
+  private var problems: [String] = []
+
+  public init(_ tensors: [StoredTensor], label: String) throws {
+    self.label = label
+    self.tensors = [:]
+    self.tensors.reserveCapacity(tensors.count)
+    for tensor in tensors {
+      if let other = self.tensors.updateValue(tensor, forKey: tensor.name) {
+        throw InputError(.badData, "\(tensor.file): \(tensor.name) is there twice (also in \(other.file))")
+      }
+    }
+  }
+
+  /// The scope of one network: `store["unet"]`.
+  public subscript(_ network: String) -> WeightScope { WeightScope(store: self, path: network) }
+
+  /// Names the networks have taken so far.
+  public var taken: Set<String> { consumed }
+
+  /// Ends the building of the networks.
+  ///
+  /// - Parameter patterns: names that may be left over without a word; `*` stands for any text.
+  /// - Returns: the names that nobody took, sorted.
+  /// - Throws: one `InputError` that names every missing, misshapen or damaged tensor (ten spelled out, then a count).
+  @discardableResult
+  public func finish(ignoring patterns: [String] = []) throws -> [String] {
+    if !problems.isEmpty {
+      let shown = problems.prefix(10).joined(separator: "; ")
+      let more = problems.count > 10 ? "; and \(problems.count - 10) more" : ""
+      throw InputError(
+        .badData,
+        "\(label): \(problems.count) \(problems.count == 1 ? "tensor is" : "tensors are") not as the config says: \(shown)\(more)",
+        hint: "config and weights must come from the same model")
+    }
+    return tensors.keys.filter { name in !consumed.contains(name) && !patterns.contains { Glob.matches($0, name) } }.sorted()
+  }
+
+  /// Gives the memory of all weight pages back to the system; they are read again from the files when somebody touches them.
+  public func releasePages() {
+    for tensor in tensors.values { tensor.releasePages() }
+  }
+
+  fileprivate func take(_ name: String, _ shape: Shape) -> Tensor? {
+    guard var stored = tensors[name] else {
+      problems.append("\(name) \(shape) is missing")
+      return nil
+    }
+    consumed.insert(name)
+    let expected = shape.dimensions
+    // Old VAEs keep their attention as 1x1 convolutions: [c, c, 1, 1] for [c, c].
+    stored = stored.squeezed(to: expected.count)
+    guard stored.shape == expected else {
+      problems.append("\(name): expected \(expected), found \(stored.shape)")
+      return nil
+    }
+    do {
+      return try stored.float32()
+    } catch {
+      problems.append("\(error)")
+      return nil
+    }
+  }
+
+  fileprivate func addSite(_ path: String, _ axes: String) -> Site {
+    let site = Site(id: sites.count, path: path, axes: axes)
+    sites.append(site)
+    return site
+  }
+}
+
+/// A module's place in the namespace: `scope["down_blocks"][0]["attn2"]`.
+public struct WeightScope {
+  public let store: WeightStore
+  public let path: String
+
+  public subscript(_ name: String) -> WeightScope { WeightScope(store: store, path: "\(path).\(name)") }
+  public subscript(_ index: Int) -> WeightScope { WeightScope(store: store, path: "\(path).\(index)") }
+
+  /// The tensor `name` of this module, checked against `shape` (PyTorch's order).
+  ///
+  /// Never throws: what is missing or misshapen is kept for `WeightStore.finish`, which names all of it at once, and an empty tensor
+  /// is given.
+  public func take(_ name: String, _ shape: Shape) -> Tensor {
+    store.take("\(path).\(name)", shape) ?? Tensor(uninitialized: [0])
+  }
+
+  /// nil when the file has no such tensor; otherwise as `take`.
+  public func takeOptional(_ name: String, _ shape: Shape) -> Tensor? { has(name) ? take(name, shape) : nil }
+
+  public func has(_ name: String) -> Bool { store.tensors["\(path).\(name)"] != nil }
+
+  /// The tensor as it lies in the file, without taking it.
+  public func stored(_ name: String) -> StoredTensor? { store.tensors["\(path).\(name)"] }
+
+  /// A new place to probe, in network order. `name` is the value's name within the module; empty for the module's own output.
+  public func site(_ name: String, _ axes: String) -> Site { store.addSite(name.isEmpty ? path : "\(path).\(name)", axes) }
+}

@@ -1,0 +1,122 @@
+/// The text encoder: transformers' CLIPTextModel (Radford et al. 2021), a pre-norm transformer with a causal mask.
+public struct CLIPText {
+  public let config: CLIPTextConfig
+  private let tokenEmbedding: Tensor
+  private let positionEmbedding: Tensor
+  private let layers: [CLIPLayer]
+  private let finalNorm: LayerNorm
+
+  /// - Parameter scope: the weights below `text_encoder.text_model`.
+  public init(_ scope: WeightScope, _ config: CLIPTextConfig) {
+    self.config = config
+    let embeddings = scope["embeddings"]
+    tokenEmbedding = embeddings["token_embedding"].take("weight", [config.vocabularySize, config.hiddenSize])
+    positionEmbedding = embeddings["position_embedding"].take("weight", [config.maxPositions, config.hiddenSize])
+    let encoder = scope["encoder"]["layers"]
+    layers = (0..<config.layers).map { CLIPLayer(encoder[$0], config) }
+    finalNorm = LayerNorm(scope["final_layer_norm"], config.hiddenSize, eps: config.layerNormEps)
+  }
+
+  /// What the encoder gives for a batch of token rows.
+  public struct Output {
+    /// The embeddings, then the output of each layer, before the final norm: layers + 1 tensors `[n, tokens, width]`.
+    public let hiddenStates: [Tensor]
+    /// The last layer's output through the final norm, `[n, tokens, width]`.
+    public let lastHiddenState: Tensor
+  }
+
+  /// - Parameter ids: rows of token ids, all of one length, at most `config.maxPositions`.
+  public func callAsFunction(_ ids: [[Int]], _ context: ForwardContext = ForwardContext()) throws -> Output {
+    var x = try embed(ids)
+    var states = [x]
+    for layer in layers {
+      x = try layer(x, context)
+      states.append(x)
+    }
+    return Output(hiddenStates: states, lastHiddenState: finalNorm(x))
+  }
+
+  /// The prompt embedding that conditions the UNet, `[n, tokens, width]`: the output of layer `layers - clipSkip` through the final norm.
+  /// - Parameter clipSkip: number of last layers dropped, as in diffusers (A1111 counts one more).
+  public func promptEmbedding(_ ids: [[Int]], clipSkip: Int = 0, _ context: ForwardContext = ForwardContext()) throws -> Tensor {
+    guard (0..<config.layers).contains(clipSkip) else {
+      throw InputError(
+        .usage, "clip skip \(clipSkip): this text encoder has \(config.layers) layers", hint: "give 0 to \(config.layers - 1)")
+    }
+    var x = try embed(ids)
+    for layer in layers.dropLast(clipSkip) { x = try layer(x, context) }
+    return finalNorm(x)
+  }
+
+  /// The final layer norm alone, for those who decode a hidden state of their own choice.
+  public func normalized(_ hiddenState: Tensor) -> Tensor { finalNorm(hiddenState) }
+
+  private func embed(_ ids: [[Int]]) throws -> Tensor {
+    let tokens = ids.first?.count ?? 0
+    let width = config.hiddenSize
+    guard tokens > 0, tokens <= config.maxPositions, ids.allSatisfy({ $0.count == tokens }) else {
+      throw InputError(.badData, "text encoder: rows of \(ids.map(\.count)) tokens, expected equal rows of 1 to \(config.maxPositions)")
+    }
+    if let bad = ids.joined().first(where: { $0 < 0 || $0 >= config.vocabularySize }) {
+      throw InputError(
+        .badData, "text encoder: token id \(bad), expected 0 to \(config.vocabularySize - 1)",
+        hint: "the tokenizer belongs to another model")
+    }
+    let out = Tensor(uninitialized: [ids.count, tokens, width])
+    for (row, line) in ids.enumerated() {
+      for (i, id) in line.enumerated() {
+        let target = out.storage.pointer + (row * tokens + i) * width
+        target.update(from: tokenEmbedding.data + id * width, count: width)
+        Kernel.table.add(target, positionEmbedding.data + i * width, width)
+      }
+    }
+    return out
+  }
+}
+
+/// One layer: x + attention(norm(x)), then x + mlp(norm(x)).
+private struct CLIPLayer {
+  let norm1: LayerNorm
+  let (q, k, v, out): (Linear, Linear, Linear, Linear)
+  let norm2: LayerNorm
+  let (fc1, fc2): (Linear, Linear)
+  let heads: Int
+  let activation: CLIPTextConfig.Activation
+  let (probs, output): (Site, Site)
+
+  public init(_ scope: WeightScope, _ config: CLIPTextConfig) {
+    let width = config.hiddenSize
+    norm1 = LayerNorm(scope["layer_norm1"], width, eps: config.layerNormEps)
+    let attention = scope["self_attn"]
+    q = Linear(attention["q_proj"], width, width)
+    k = Linear(attention["k_proj"], width, width)
+    v = Linear(attention["v_proj"], width, width)
+    out = Linear(attention["out_proj"], width, width)
+    probs = attention.site("probs", "rows, heads, tokens, tokens")
+    norm2 = LayerNorm(scope["layer_norm2"], width, eps: config.layerNormEps)
+    fc1 = Linear(scope["mlp"]["fc1"], width, config.intermediateSize)
+    fc2 = Linear(scope["mlp"]["fc2"], config.intermediateSize, width)
+    output = scope.site("out", "rows, tokens, width")
+    heads = config.heads
+    activation = config.activation
+  }
+
+  func callAsFunction(_ input: Tensor, _ context: ForwardContext) throws -> Tensor {
+    var x = input
+    let h = norm1(x)
+    let (query, key) = (q(h), k(h))
+    if context.wants(probs) {
+      var p = Attention.probabilities(query, key, heads: heads, causal: true)
+      try context.visit(probs, &p)
+    }
+    x.addLinear(Attention.attend(query, key, v(h), heads: heads, causal: true), out.weight, out.bias)
+    var m = fc1(norm2(x))
+    switch activation {
+    case .quickGELU: m.quickGELU()
+    case .gelu: m.gelu()
+    }
+    x.addLinear(m, fc2.weight, fc2.bias)
+    try context.visit(output, &x)
+    return x
+  }
+}

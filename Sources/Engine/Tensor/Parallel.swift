@@ -1,0 +1,42 @@
+import COpenBLAS
+import Foundation
+
+/// The one owner of threads. BLAS runs single-threaded inside our own partitioning (measured, see ARCHITECTURE.md), so that every
+/// operation uses all cores, not only the matrix products, and a result depends on the number of chunks, not on a race.
+public enum Threads {
+  /// Number of threads used by every operation: the processors this process may run on, or `SDLAB_THREADS`.
+  public static let count: Int = {
+    openblas_set_num_threads(1)
+    let wanted = ProcessInfo.processInfo.environment["SDLAB_THREADS"].flatMap(Int.init) ?? ProcessInfo.processInfo.activeProcessorCount
+    return max(1, min(wanted, 256))
+  }()
+}
+
+/// Splits `0..<n` into at most `Threads.count` contiguous ranges of at least `grain` elements and runs `body` on them at the same time.
+///
+/// `body` must write disjoint memory for disjoint ranges. It runs on the calling thread when there is only one range.
+func parallel(_ n: Int, grain: Int = 1, _ body: (Range<Int>) -> Void) {
+  inChunks(n, chunkCount(n, grain)) { _, range in body(range) }
+}
+
+/// The same, with `scratch` floats for each range to work in. One buffer is taken for all before they start: how many buffers an operation
+/// takes must not depend on which thread is faster.
+func parallel(_ n: Int, grain: Int = 1, scratch: Int, _ body: (Range<Int>, UnsafeMutablePointer<Float>) -> Void) {
+  let chunks = chunkCount(n, grain)
+  let buffer = Storage(count: chunks * scratch)
+  inChunks(n, chunks) { chunk, range in body(range, buffer.pointer + chunk * scratch) }
+  withExtendedLifetime(buffer) {}
+}
+
+private func chunkCount(_ n: Int, _ grain: Int) -> Int { max(1, min(Threads.count, n / max(grain, 1))) }
+
+private func inChunks(_ n: Int, _ chunks: Int, _ body: (Int, Range<Int>) -> Void) {
+  if n <= 0 { return }
+  if chunks == 1 { return body(0, 0..<n) }
+  withoutActuallyEscaping(body) { escaping in
+    nonisolated(unsafe) let run = escaping
+    DispatchQueue.concurrentPerform(iterations: chunks) { i in
+      run(i, n * i / chunks..<n * (i + 1) / chunks)
+    }
+  }
+}

@@ -1,0 +1,44 @@
+// SIMD inner loops. Not API of the package: only Engine includes them. No state, no allocation, no threads.
+//
+// Every function exists once in the source (kernels.inc) and is compiled for several instruction sets; `sdl_kernels(level)` gives the
+// table of one of them. All arrays are float32, contiguous unless a stride (in floats) is given.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+  // x[i] = silu(x[i]) = x / (1 + exp(-x))
+  void (*silu)(float *x, size_t n);
+  // x[i] = x/2 * (1 + erf(x / sqrt 2)): the exact GELU (Hendrycks & Gimpel 2016), as torch's default
+  void (*gelu)(float *x, size_t n);
+  // x[i] = x / (1 + exp(-1.702 x)): CLIP's approximation
+  void (*quick_gelu)(float *x, size_t n);
+  // in is [rows, 2c]; out[r, i] = in[r, i] * gelu(in[r, c + i]) (Shazeer 2020)
+  void (*geglu)(const float *in, float *out, size_t rows, size_t c);
+  // x[i] += y[i]
+  void (*add)(float *x, const float *y, size_t n);
+  // sum[c] += sum over rows of x[r, c]; squares[c] += sum of squares; in double, since group norm subtracts two near values
+  void (*channel_sums)(const float *x, size_t rows, size_t c, double *sum, double *squares);
+  // y[r, c] = x[r, c] * scale[c] + shift[c], then silu if asked; y may be x
+  void (*scale_shift)(const float *x, float *y, size_t rows, size_t c, const float *scale, const float *shift, int silu);
+  // layer norm of each row over c channels: (x - mean) / sqrt(var + eps) * weight + bias; y may be x
+  void (*layer_norm)(const float *x, float *y, size_t rows, size_t c, const float *weight, const float *bias, float eps);
+  // One block of an online softmax (Milakov & Gimelshein 2018). scores is [rows, columns] with row stride ld and becomes exp(scores - new
+  // maximum); maximum[r] and sum[r] are updated; accumulated [rows, d] with stride ldo is rescaled to the new maximum.
+  // `first`: nothing was accumulated before. Row r looks at min(columns, visible + r) columns if visible > 0 (causal); the rest become 0.
+  void (*softmax_block)(float *scores, size_t ld, size_t rows, size_t columns, size_t visible, float *maximum, float *sum, float *accumulated,
+                        size_t ldo, size_t d, int first);
+  // x[r, 0..<d] /= sum[r]
+  void (*divide_rows)(float *x, size_t ld, size_t rows, size_t d, const float *sum);
+  // Softmax of each row, in place; `visible` as above.
+  void (*softmax_rows)(float *x, size_t rows, size_t columns, size_t visible);
+  // y[r, :] = bias (zeros if bias is null)
+  void (*fill_rows)(float *y, size_t rows, size_t c, const float *bias);
+} sdl_kernel_table;
+
+enum { SDL_SCALAR = 0, SDL_AVX2 = 1, SDL_AVX512 = 2 };
+
+// Highest level that this processor and system support.
+int sdl_cpu_level(void);
+// The table for `level`, which must not exceed sdl_cpu_level().
+const sdl_kernel_table *sdl_kernels(int level);

@@ -1,0 +1,55 @@
+import ArgumentParser
+import Engine
+
+/// Which model, and which parts of it are replaced.
+struct ModelOptions: ParsableArguments {
+  @Option(
+    name: [.long, .short],
+    help: ArgumentHelp(
+      "The model: a diffusers folder, a single .safetensors or .ckpt file, or a hub name such as org/name that is in the local Hugging Face cache. "
+        + "The network is never used. Default: the small model that comes with the program.", valueName: "dir|file|name"))
+  var model: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Another autoencoder (VAE) than the model's own: a folder, a single file or a hub name in the local cache.",
+      valueName: "dir|file|name"))
+  var vae: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The folder that holds vocab.json and merges.txt, for single files, which carry none, or in place of the model's own.",
+      valueName: "dir"))
+  var tokenizer: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Which variant of the weight files to take from a folder: fp16 for diffusion_pytorch_model.fp16.safetensors. Default: the plain ones, or "
+        + "the only variant there is.", valueName: "name"))
+  var variant: String?
+
+  @Flag(help: "Take the UNet's moving average (model_ema) from a training checkpoint.")
+  var ema = false
+
+  /// Finds the model and opens its files; no weight is read.
+  func source() throws -> ModelSource {
+    try ModelSource.resolve(model, tokenizer: tokenizer, vae: vae, ema: ema, variant: variant)
+  }
+
+  /// Reads the whole model; its warnings go to standard error.
+  func load(_ report: ReportOptions) throws -> StableDiffusion { try Self.load(source(), report) }
+
+  static func load(_ source: ModelSource, _ report: ReportOptions) throws -> StableDiffusion {
+    let model = try StableDiffusion(source)
+    if !report.quiet { model.warnings.forEach(Terminal.warning) }
+    return model
+  }
+}
+
+extension ModelSource {
+  /// The tokenizer and the number of tokens in a row, without the networks.
+  func promptTokenizer() throws -> (tokenizer: Tokenizer, length: Int) {
+    let tokenizer = try Tokenizer(directory: tokenizerDirectory, padToken: padToken)
+    return (tokenizer, min(tokenizer.modelMaxLength ?? 77, try CLIPTextConfig(textEncoderConfig).maxPositions))
+  }
+}

@@ -1,0 +1,210 @@
+import Foundation
+import Kernels
+import TestSupport
+import Testing
+
+@testable import Engine
+
+/// Values that look random and are the same everywhere, in about [-1, 1].
+func pattern(_ count: Int, _ phase: Double = 0) -> [Float] {
+  (0..<count).map { (i: Int) -> Float in
+    let x = Double(i)
+    return Float(sin(x * 1.37 + phase) * cos(x * 0.21 + 2 * phase))
+  }
+}
+
+/// Every operation against a naive version in double precision.
+@Suite struct OpsTests {
+  @Test(arguments: [(1, 5, 3), (7, 16, 33), (130, 64, 40), (3, 700, 257)])
+  func linear(m: Int, n: Int, k: Int) {
+    let (x, w, b) = (pattern(m * k), pattern(n * k, 1), pattern(n, 2))
+    var expected = [Double](repeating: 0, count: m * n)
+    for i in 0..<m {
+      for j in 0..<n {
+        var s = Double(b[j])
+        for l in 0..<k { s += Double(x[i * k + l]) * Double(w[j * k + l]) }
+        expected[i * n + j] = s
+      }
+    }
+    let y = Tensor(x, [m, k]).linear(Tensor(w, [n, k]), Tensor(b, [n]))
+    #expect(relativeError(y.array, expected) < 1e-6)
+    var z = Tensor(pattern(m * n, 3), [m, n])
+    let residual = z.array
+    z.addLinear(Tensor(x, [m, k]), Tensor(w, [n, k]), Tensor(b, [n]))
+    #expect(relativeError(z.array, zip(expected, residual).map { $0 + Double($1) }) < 1e-6)
+  }
+
+  struct ConvCase: Sendable {
+    var n = 1, h = 6, w = 5, cin = 3, cout = 4, kernel = 3, stride = 1
+    var padding = Padding(1)
+  }
+
+  @Test(arguments: [
+    ConvCase(), ConvCase(n: 2, h: 9, w: 7, cin: 5, cout: 8), ConvCase(h: 8, w: 6, stride: 2),
+    ConvCase(h: 8, w: 10, stride: 2, padding: .belowAndRight),
+    ConvCase(kernel: 1, padding: Padding(0)), ConvCase(h: 1, w: 1), ConvCase(n: 2, h: 40, w: 33, cin: 17, cout: 9),
+    ConvCase(h: 2, w: 3, cin: 300, cout: 70),
+    ConvCase(h: 7, w: 9, kernel: 5, padding: Padding(2)),
+  ])
+  func convolution(_ c: ConvCase) {
+    let (x, w, b) = (pattern(c.n * c.h * c.w * c.cin), pattern(c.cout * c.cin * c.kernel * c.kernel, 1), pattern(c.n * c.cout, 2))
+    let oh = (c.h + c.padding.top + c.padding.bottom - c.kernel) / c.stride + 1
+    let ow = (c.w + c.padding.left + c.padding.right - c.kernel) / c.stride + 1
+    var expected: [Double] = []
+    for i in 0..<c.n {
+      for y in 0..<oh {
+        for xx in 0..<ow {
+          for o in 0..<c.cout {
+            var s = Double(b[i * c.cout + o])
+            for ky in 0..<c.kernel {
+              for kx in 0..<c.kernel {
+                let (sy, sx) = (y * c.stride + ky - c.padding.top, xx * c.stride + kx - c.padding.left)
+                guard (0..<c.h).contains(sy), (0..<c.w).contains(sx) else { continue }
+                for ci in 0..<c.cin {
+                  s += Double(x[((i * c.h + sy) * c.w + sx) * c.cin + ci]) * Double(w[((o * c.cin + ci) * c.kernel + ky) * c.kernel + kx])
+                }
+              }
+            }
+            expected.append(s)
+          }
+        }
+      }
+    }
+    let packed = Tensor(w, [c.cout, c.cin, c.kernel, c.kernel]).packedForConvolution()
+    let input = Tensor(x, [c.n, c.h, c.w, c.cin])
+    let bias = Tensor(b, [c.n, c.cout])
+    let y = input.conv2d(packed, bias, stride: c.stride, padding: c.padding)
+    #expect(y.shape == [c.n, oh, ow, c.cout])
+    #expect(relativeError(y.array, expected) < 2e-6)
+    let residual = pattern(y.count, 4)
+    let z = input.conv2d(packed, bias, stride: c.stride, padding: c.padding, adding: Tensor(residual, y.shape))
+    #expect(relativeError(z.array, zip(expected, residual).map { $0 + Double($1) }) < 2e-6)
+  }
+
+  @Test(arguments: [false, true]) func groupNorm(silu: Bool) {
+    let (n, p, c, groups, eps) = (2, 77, 24, 8, 1e-5)
+    let x = pattern(n * p * c).map { 3 * $0 + 10 }
+    let (w, b) = (pattern(c, 1), pattern(c, 2))
+    var expected = [Double](repeating: 0, count: x.count)
+    let size = c / groups
+    for i in 0..<n {
+      for g in 0..<groups {
+        var at: [Int] = []
+        for q in 0..<p { for j in g * size..<(g + 1) * size { at.append((i * p + q) * c + j) } }
+        let values = at.map { Double(x[$0]) }
+        let mean = values.reduce(0, +) / Double(at.count)
+        let variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(at.count)
+        for a in at {
+          let v = (Double(x[a]) - mean) / (variance + eps).squareRoot() * Double(w[a % c]) + Double(b[a % c])
+          expected[a] = silu ? v / (1 + exp(-v)) : v
+        }
+      }
+    }
+    let y = Tensor(x, [n, 7, 11, c]).groupNorm(groups, Tensor(w, [c]), Tensor(b, [c]), eps: eps, silu: silu)
+    #expect(relativeError(y.array, expected) < 2e-6)
+  }
+
+  @Test func layerNorm() {
+    let (rows, c, eps) = (9, 50, 1e-5)
+    let (x, w, b) = (pattern(rows * c).map { 2 * $0 - 3 }, pattern(c, 1), pattern(c, 2))
+    var expected: [Double] = []
+    for r in 0..<rows {
+      let row = x[r * c..<(r + 1) * c].map(Double.init)
+      let mean = row.reduce(0, +) / Double(c)
+      let variance = row.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(c)
+      for i in 0..<c { expected.append((row[i] - mean) / (variance + eps).squareRoot() * Double(w[i]) + Double(b[i])) }
+    }
+    let y = Tensor(x, [rows, c]).layerNorm(Tensor(w, [c]), Tensor(b, [c]), eps: eps)
+    #expect(relativeError(y.array, expected) < 2e-6)
+  }
+
+  @Test func activations() {
+    let x = (0..<4001).map { Float($0 - 2000) / 100 }
+    func check(_ run: (inout Tensor) -> Void, _ f: (Double) -> Double) {
+      var t = Tensor(x, [x.count])
+      run(&t)
+      // Absolute, at values up to 20: the tail of the GELU is a difference of near values.
+      for (a, v) in zip(t.array, x) { #expect(abs(Double(a) - f(Double(v))) < 3e-6, "at \(v)") }
+    }
+    check({ $0.silu() }, { $0 / (1 + exp(-$0)) })
+    check({ $0.gelu() }, { 0.5 * $0 * (1 + erf($0 / 2.0.squareRoot())) })
+    check({ $0.quickGELU() }, { $0 / (1 + exp(-1.702 * $0)) })
+    let pairs = Tensor(x.flatMap { [$0, $0 / 2] }, [x.count, 2])
+    for (a, v) in zip(pairs.geglu().array, x) {
+      let g = Double(v) / 2
+      #expect(abs(Double(a) - Double(v) * 0.5 * g * (1 + erf(g / 2.0.squareRoot()))) < 2e-5)
+    }
+  }
+
+  /// Small, larger than one block of queries, and larger than one block of keys (1024).
+  @Test(arguments: [(5, 7, false), (100, 77, false), (70, 2100, false), (77, 77, true), (1100, 1100, true)])
+  func attention(tq: Int, tk: Int, causal: Bool) {
+    let (n, heads, d) = (2, 3, 8)
+    let c = heads * d
+    let (q, k, v) = (pattern(n * tq * c).map { 4 * $0 }, pattern(n * tk * c, 1).map { 4 * $0 }, pattern(n * tk * c, 2))
+    var expected = [Double](repeating: 0, count: n * tq * c)
+    var probabilities = [Double](repeating: 0, count: n * heads * tq * tk)
+    for i in 0..<n {
+      for h in 0..<heads {
+        for a in 0..<tq {
+          let last = causal ? a + 1 : tk
+          var s = (0..<last).map { (b: Int) -> Double in
+            let (from, to) = ((i * tq + a) * c + h * d, (i * tk + b) * c + h * d)
+            var dot = 0.0
+            for e in 0..<d { dot += Double(q[from + e]) * Double(k[to + e]) }
+            return dot / Double(d).squareRoot()
+          }
+          let m = s.max()!
+          s = s.map { exp($0 - m) }
+          let total = s.reduce(0, +)
+          for b in 0..<last {
+            probabilities[((i * heads + h) * tq + a) * tk + b] = s[b] / total
+            for e in 0..<d { expected[(i * tq + a) * c + h * d + e] += s[b] / total * Double(v[(i * tk + b) * c + h * d + e]) }
+          }
+        }
+      }
+    }
+    let (tQ, tK, tV) = (Tensor(q, [n, tq, c]), Tensor(k, [n, tk, c]), Tensor(v, [n, tk, c]))
+    #expect(relativeError(Attention.attend(tQ, tK, tV, heads: heads, causal: causal).array, expected) < 3e-6)
+    #expect(relativeError(Attention.probabilities(tQ, tK, heads: heads, causal: causal).array, probabilities) < 3e-6)
+  }
+
+  @Test func resizingAndJoining() {
+    let x = Tensor(pattern(2 * 3 * 5 * 2), [2, 3, 5, 2])
+    let y = x.resizedNearest(height: 7, width: 8)
+    for i in 0..<2 {
+      for r in 0..<7 {
+        for s in 0..<8 {
+          let (to, from) = ((i * 7 + r) * 8 + s, (i * 3 + r * 3 / 7) * 5 + s * 5 / 8)
+          #expect(y.array[to * 2..<to * 2 + 2] == x.array[from * 2..<from * 2 + 2])
+        }
+      }
+    }
+    let z = x.joinedChannels(Tensor(pattern(2 * 3 * 5 * 3, 1), [2, 3, 5, 3]))
+    #expect(z.shape == [2, 3, 5, 5])
+    #expect(Array(z.array[5..<7]) == Array(x.array[2..<4]))
+  }
+
+  /// Every instruction set this processor has, against the plain loops.
+  @Test func instructionSetsAgree() {
+    let plain = sdl_kernels(0).pointee
+    for level in 1...2 where level <= Int(sdl_cpu_level()) {
+      let fast = sdl_kernels(Int32(level)).pointee
+      for n in [1, 7, 16, 100, 1003] {
+        let x = pattern(n).map { 5 * $0 }
+        func compare(_ f: (sdl_kernel_table, inout [Float]) -> Void) {
+          var (a, b) = (x, x)
+          f(plain, &a)
+          f(fast, &b)
+          #expect(relativeError(b, a.map(Double.init)) < 1e-6)
+        }
+        compare { $0.silu(&$1, n) }
+        compare { $0.gelu(&$1, n) }
+        compare { $0.quick_gelu(&$1, n) }
+        compare { $0.softmax_rows(&$1, 1, n, 0) }
+        compare { $0.layer_norm(x, &$1, 1, n, x, x, 1e-5) }
+        compare { $0.scale_shift(x, &$1, 1, n, x, x, 1) }
+      }
+    }
+  }
+}

@@ -1,0 +1,87 @@
+import Engine
+import Foundation
+
+/// What diffusers, transformers and scikit-learn gave, read from Tests/Goldens.
+public struct Golden: Sendable {
+  public static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent(
+    "Goldens")
+
+  private let tensors: [String: StoredTensor]
+  private let file: String
+
+  public struct Missing: Error, CustomStringConvertible {
+    public let description: String
+  }
+
+  public init(_ file: String) throws {
+    self.file = file
+    let read = try Safetensors.read(Self.folder.appendingPathComponent(file)).tensors
+    tensors = Dictionary(uniqueKeysWithValues: read.map { ($0.name, $0) })
+  }
+
+  public var names: [String] { tensors.keys.sorted() }
+
+  public func has(_ name: String) -> Bool { tensors[name] != nil }
+
+  private func stored(_ name: String) throws -> StoredTensor {
+    guard let found = tensors[name] else { throw Missing(description: "\(file) has no \(name)") }
+    return found
+  }
+
+  public func shape(_ name: String) throws -> [Int] { try stored(name).shape }
+
+  public func tensor(_ name: String) throws -> Tensor { try stored(name).float32() }
+
+  /// `[n, c, h, w]` in the file, `[n, h, w, c]` here; other ranks as they are.
+  public func nhwc(_ name: String) throws -> Tensor {
+    let t = try tensor(name)
+    return t.shape.rank == 4 ? t.nhwc() : t
+  }
+
+  public func bytes(_ name: String) throws -> [UInt8] {
+    guard let bytes = try stored(name).rawBytes else { throw Missing(description: "\(file): \(name) is strided") }
+    return bytes
+  }
+
+  /// Values of a float tensor of any rank.
+  public func values(_ name: String) throws -> [Float] {
+    try bytes(name).withUnsafeBytes { raw in (0..<raw.count / 4).map { raw.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) } }
+  }
+
+  /// Step `index` of a trace `[steps, n, c, h, w]`, as `[n, h, w, c]`.
+  public func step(_ index: Int, of name: String) throws -> Tensor {
+    let shape = Array(try shape(name).dropFirst())
+    let size = shape.reduce(1, *)
+    return Tensor(Array(try values(name)[index * size..<(index + 1) * size]), Shape(shape)).nhwc()
+  }
+
+  /// A matrix of I64 values.
+  public func integers(_ name: String) throws -> [[Int]] {
+    let shape = try shape(name)
+    let values = try bytes(name).withUnsafeBytes { raw in
+      (0..<raw.count / 8).map { Int(raw.loadUnaligned(fromByteOffset: 8 * $0, as: Int64.self)) }
+    }
+    return (0..<shape[0]).map { Array(values[$0 * shape[1]..<($0 + 1) * shape[1]]) }
+  }
+
+  public static func json<T: Decodable>(_ file: String, as type: T.Type) throws -> T {
+    try JSONDecoder().decode(type, from: Data(contentsOf: folder.appendingPathComponent(file)))
+  }
+}
+
+/// Largest difference relative to the largest magnitude of the reference; infinite when the counts differ.
+public func relativeError(_ a: [Float], _ b: [Double]) -> Double {
+  guard a.count == b.count else { return .infinity }
+  let scale = max(b.lazy.map(abs).max() ?? 0, 1e-30)
+  return zip(a, b).reduce(0) { max($0, abs(Double($1.0) - $1.1)) } / scale
+}
+
+public func relativeError(_ a: Tensor, _ b: Tensor) -> Double {
+  a.shape == b.shape ? relativeError(a.array, b.array.map(Double.init)) : .infinity
+}
+
+/// Largest absolute difference; infinite when the shapes differ.
+public func largestDifference(_ a: Tensor, _ b: Tensor) -> Double {
+  guard a.shape == b.shape else { return .infinity }
+  return zip(a.array, b.array).reduce(0) { max($0, Double(abs($1.0 - $1.1))) }
+}
