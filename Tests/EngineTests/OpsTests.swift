@@ -75,10 +75,13 @@ func pattern(_ count: Int, _ phase: Double = 0) -> [Float] {
     let bias = Tensor(b, [c.n, c.cout])
     let y = input.conv2d(packed, bias, stride: c.stride, padding: c.padding)
     #expect(y.shape == [c.n, oh, ow, c.cout])
-    #expect(relativeError(y.array, expected) < 2e-6)
+    // Rounding of a sum of k products in float32 walks like the square root of k (Higham 2002, 4.2); the order of the sum is the
+    // processor's.
+    let bound = max(2e-6, 0x1p-24 * Double(c.kernel * c.kernel * c.cin).squareRoot())
+    #expect(relativeError(y.array, expected) < bound)
     let residual = pattern(y.count, 4)
     let z = input.conv2d(packed, bias, stride: c.stride, padding: c.padding, adding: Tensor(residual, y.shape))
-    #expect(relativeError(z.array, zip(expected, residual).map { $0 + Double($1) }) < 2e-6)
+    #expect(relativeError(z.array, zip(expected, residual).map { $0 + Double($1) }) < bound)
   }
 
   @Test(arguments: [false, true]) func groupNorm(silu: Bool) {
