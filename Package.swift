@@ -22,12 +22,12 @@ let package = Package(
     .target(
       name: "Engine",
       dependencies: ["Kernels", "COpenBLAS", "CPNG", "CTurboJPEG"]),
-    .target(name: "Analysis", dependencies: ["Engine"]),
+    .target(name: "Analysis", dependencies: ["Engine", .product(name: "Crypto", package: "swift-crypto")]),
     .target(name: "Plots", dependencies: ["CCairo", "CPango"]),
     .executableTarget(
       name: "sdlab",
       dependencies: [
-        "Engine", "Plots",
+        "Analysis", "Engine", "Plots",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Crypto", package: "swift-crypto"),
       ]),

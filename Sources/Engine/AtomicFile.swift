@@ -107,7 +107,11 @@ public enum AtomicFile {
 
   private static let unfinished = Unfinished()
 
-  /// Names of temporary files that exist now.
+  /// For folders that are filled under a temporary name.
+  static func willWrite(_ path: String) { unfinished.insert(path) }
+  static func hasWritten(_ path: String) { unfinished.remove(path) }
+
+  /// Names of temporary files and folders that exist now.
   private final class Unfinished: @unchecked Sendable {
     private let lock = NSLock()
     private var paths: Set<String> = []
@@ -116,7 +120,7 @@ public enum AtomicFile {
     func removeFiles() {
       // Never unlocked: whoever wants to begin a file now waits for the end.
       lock.lock()
-      for p in paths { unlink(p) }
+      for p in paths where unlink(p) != 0 { try? FileManager.default.removeItem(atPath: p) }
     }
   }
 }

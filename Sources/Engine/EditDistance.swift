@@ -1,5 +1,5 @@
 /// How far two texts are apart, for suggestions when a name fits nothing.
-enum EditDistance {
+public enum EditDistance {
   /// Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b` (optimal string alignment).
   static func between(_ a: [Unicode.Scalar], _ b: [Unicode.Scalar]) -> Int {
     // Far longer than any name that is worth proposing.
@@ -21,7 +21,7 @@ enum EditDistance {
   static func between(_ a: String, _ b: String) -> Int { between(Array(a.unicodeScalars), Array(b.unicodeScalars)) }
 
   /// At most `count` candidates whose distance to `text` is not above `limit`, capitals aside; nearest first, then by name.
-  static func nearest(to text: String, among candidates: some Sequence<String>, count: Int, limit: Int = .max) -> [String] {
+  public static func nearest(to text: String, among candidates: some Sequence<String>, count: Int, limit: Int = .max) -> [String] {
     let key = text.lowercased()
     return candidates.map { (between(key, $0.lowercased()), $0) }.filter { $0.0 <= limit }.sorted { $0 < $1 }.prefix(count).map(\.1)
   }

@@ -31,12 +31,17 @@ public final class CrossAttentionRecorder {
   /// - Parameters:
   ///   - latents: size of the run's latents.
   ///   - steps: which steps of the plan are recorded; nil for all.
-  public init(model: StableDiffusion, latents: MapSize, steps: ((Int) -> Bool)? = nil) {
+  public convenience init(model: StableDiffusion, latents: MapSize, steps: ((Int) -> Bool)? = nil) {
+    self.init(levels: model.unet.config.blockOutChannels.count, latents: latents, steps: steps)
+  }
+
+  /// - Parameter depth: number of levels of the UNet.
+  public init(levels depth: Int, latents: MapSize, steps: ((Int) -> Bool)? = nil) {
     self.latents = latents
     self.steps = steps
     // "16x16" in the papers means 256 positions of a 64x64 latent: here the level whose number of positions is nearest to it.
     var levels = [latents]
-    for _ in 1..<max(2, model.unet.config.blockOutChannels.count) {
+    for _ in 1..<max(2, depth) {
       let last = levels[levels.count - 1]
       levels.append(MapSize(height: (last.height + 1) / 2, width: (last.width + 1) / 2))
     }
@@ -51,7 +56,7 @@ public final class CrossAttentionRecorder {
     }
   }
 
-  private func record(_ site: Site, _ moment: Moment, _ probabilities: Tensor) throws {
+  func record(_ site: Site, _ moment: Moment, _ probabilities: Tensor) throws {
     if let steps, !steps(moment.step) { return }
     let shape = probabilities.shape
     let (heads, pixels, tokens) = (shape[1], shape[2], shape[3])

@@ -101,6 +101,14 @@ public struct StoredTensor: Sendable {
       offset: offset + range.lowerBound * row * dtype.size)
   }
 
+  /// Entry `index` of the first dimension, without that dimension.
+  public func entry(_ index: Int) -> StoredTensor {
+    let row = rows(index..<index + 1)
+    return StoredTensor(
+      name: name, dtype: dtype, shape: Array(shape.dropFirst()), strides: strides.map { Array($0.dropFirst()) }, bytes: bytes,
+      offset: row.offset)
+  }
+
   /// The bytes of the elements in row-major order.
   private func gathered(_ strides: [Int]) -> [UInt8] {
     let size = dtype.size

@@ -207,7 +207,13 @@ extension StableDiffusion {
   /// Begins a run; nothing is computed but the text's and the picture's encoding until `next()` is called.
   /// - Parameter probes: looks at or replaces tensors of the UNet during the run.
   public func denoising(_ request: GenerationRequest, probes: Probes? = nil) throws -> Denoising {
-    try Denoising(self, request, conditioning: conditioning(request), probes: probes)
+    try denoising(request, conditioning: conditioning(request), probes: probes)
+  }
+
+  /// The same with embeddings of the caller's own: interpolated ones, or with a word taken out.
+  /// - Parameter conditioning: as `conditioning(request)` gives it; with a negative embedding exactly when the request uses guidance.
+  public func denoising(_ request: GenerationRequest, conditioning: Conditioning, probes: Probes? = nil) throws -> Denoising {
+    try Denoising(self, request, conditioning: conditioning, probes: probes)
   }
 
   /// Latent height and width for a request, checked.

@@ -7,4 +7,10 @@ public struct Site: Sendable, Hashable {
   public let path: String
   /// What the dimensions of the tensor mean, for people (`rows, heads, pixels, tokens`).
   public let axes: String
+
+  public init(id: Int, path: String, axes: String) {
+    self.id = id
+    self.path = path
+    self.axes = axes
+  }
 }
