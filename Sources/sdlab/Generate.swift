@@ -39,31 +39,11 @@ struct Generate: ParsableCommand {
       defaultName: name, latents: latentsOut)
     if !output.dryRun { try files.check(force: output.force) }
 
-    let loading = ContinuousClock.now
-    let loaded = try model.load(report)
-    let (width, height) = try inputs.size(
-      width: picture.width, height: picture.height, loaded.vae.config, native: loaded.nativeSize)
-    var parameters = GenerationParameters(
-      sdlabVersion: Sdlab.version, prompt: prompt, width: width, height: height, model: .init(name: model.recordedName(loaded.source)))
-    sampling.apply(to: &parameters)
-    model.apply(to: &parameters)
-    picture.apply(to: &parameters, inputs, count: count)
-    warn(inputs)
-
-    let run = try PictureRun(loaded, parameters, inputs, report: report)
+    let (run, load) = try PictureRun.prepare(prompt, model, sampling, picture, report, inputs: inputs)
     if output.dryRun {
-      let estimate = try Estimate(run, load: seconds(.now - loading), latents: latentsOut != nil)
+      let estimate = try Estimate(run, load: load, latents: latentsOut != nil)
       return try estimate.print(files: files.all, json: report.json)
     }
     try files.write(run, 0..<count)
-  }
-
-  /// Options that do nothing are more likely a mistake than a wish.
-  private func warn(_ inputs: RunInputs) {
-    if picture.strength != nil, inputs.initImage == nil { report.warn("--strength does nothing without --init-image") }
-    if sampling.eta != 0, sampling.sampler != .ddim {
-      report.warn("--eta does nothing with \(sampling.sampler.rawValue): only ddim has it")
-    }
-    if !sampling.negative.isEmpty, sampling.guidance <= 1 { report.warn("--negative does nothing with a guidance of 1 or below") }
   }
 }

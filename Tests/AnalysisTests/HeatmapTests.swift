@@ -119,14 +119,14 @@ import Testing
   /// Parts of a run: the golden's own choices of layers and steps.
   @Test func subsets() throws {
     let golden = try Golden("heatmaps/daam.safetensors")
-    func check(_ name: String, _ subset: String, steps: ClosedRange<Int>, _ isWanted: @escaping (AttentionPlace) -> Bool) throws {
+    func check(_ name: String, _ subset: String, steps: ClosedRange<Int>, _ isWanted: @escaping (AttentionPlace, MapSize) -> Bool) throws {
       let c = try #require(Self.cases.first { $0.case == name })
       let recorder = try recorded(c, steps: { steps.contains($0) })
       let maps = try DAAM(recorder, image: 0, latents: c.latents, where: isWanted)
       let key = "\(name):0:subset.\(subset)"
       try expectClose(tokensFirst(maps.maps, maps.tokens, golden.shape(key)[0]), golden, key)
     }
-    try check("subset-ddim", "up-0-4", steps: 0...4) { $0.side == .up }
+    try check("subset-ddim", "up-0-4", steps: 0...4) { place, _ in place.side == .up }
   }
 
   @Test(arguments: ["4x4to16x16", "8x8to16x16", "3x5to7x20"]) func upsampling(_ name: String) throws {

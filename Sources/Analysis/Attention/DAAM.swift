@@ -20,10 +20,10 @@ public struct DAAM: Sendable {
   ///   - layers: which layers enter; by default the published choice.
   /// - Throws: `InputError` when no layer is left.
   public init(
-    _ recorder: CrossAttentionRecorder, image: Int, latents: MapSize, where isWanted: ((AttentionPlace) -> Bool)? = nil
+    _ recorder: CrossAttentionRecorder, image: Int, latents: MapSize, where isWanted: ((AttentionPlace, MapSize) -> Bool)? = nil
   ) throws {
     let wanted = recorder.layers.filter { layer in
-      isWanted.map { $0(layer.place) } ?? (layer.place.side != .mid && !Self.isDropped(layer.size, latents))
+      isWanted.map { $0(layer.place, layer.size) } ?? (layer.place.side != .mid && !Self.isDropped(layer.size, latents))
     }
     guard let first = wanted.first else {
       throw InputError(.usage, "no cross-attention layer is left to make a map of", hint: "widen --layers or --at-steps")

@@ -52,6 +52,15 @@ public final class OVAMRecorder {
     }
   }
 
+  /// Takes the queries of a stored run.
+  /// - Throws: `InputError` when the run kept none of them.
+  public func replay(_ run: RunFolder) throws {
+    try run.replay("unet.*.attn2.q") { [self] site, moment, queries in
+      try record(site, moment, queries)
+      return nil
+    }
+  }
+
   private func record(_ site: Site, _ moment: Moment, _ queries: Tensor) throws {
     if let steps, !steps(moment.step) { return }
     guard let place = AttentionPlace(site), place.side != .mid, let k = keys[place.path], let heads = heads[place.path] else { return }
