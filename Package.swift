@@ -23,7 +23,8 @@ let package = Package(
     .target(
       name: "Engine",
       dependencies: ["Kernels", "COpenBLAS", "CZlib", "CPNG", "CTurboJPEG"]),
-    .target(name: "Analysis", dependencies: ["Engine", "Kernels", "COpenBLAS"]),
+    .target(
+      name: "Analysis", dependencies: ["Engine", "Kernels", "COpenBLAS", .product(name: "Crypto", package: "swift-crypto")]),
     .target(name: "Plots", dependencies: ["CCairo", "CPango"]),
     .executableTarget(
       name: "sdlab",
