@@ -26,7 +26,7 @@ public struct Panel: Sendable {
   }
 
   /// A panel in pixels of a picture, without axes, row 0 on top.
-  public static func picture(_ title: String = "", _ marks: [Mark]) -> Panel {
+  public static func picture(_ title: String = "", marks: [Mark]) -> Panel {
     var y = Axis.hidden
     y.reversed = true
     return Panel(title, x: .hidden, y: y, marks: marks)
@@ -34,7 +34,7 @@ public struct Panel: Sendable {
 
   /// Labelled rows and columns of pictures, with a line of text under each.
   public static func pictures(
-    _ title: String = "", _ images: [[RGBImage?]], captions: [[String]] = [], columnName: String = "", columns: [String] = [],
+    _ title: String = "", images: [[RGBImage?]], captions: [[String]] = [], columnName: String = "", columns: [String] = [],
     rowName: String = "", rows: [String] = []
   ) -> Panel {
     let width = images.map(\.count).max() ?? 0
