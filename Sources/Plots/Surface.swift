@@ -40,6 +40,8 @@ final class Surface {
   let cairo: OpaquePointer
   private let surface: OpaquePointer
   private let format: FileFormat
+  /// Not pixels.
+  var isVector: Bool { format != .png }
   private let sink: Sink
 
   /// PNG files of more pixels are refused before memory is taken.

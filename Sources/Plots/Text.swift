@@ -19,6 +19,10 @@ final class Text {
   private let colour: Colour
   /// What the text takes, its lines' full height included. Not more than the width that it was given.
   let size: Size
+  /// How far the text begins right of its column's left edge: text of scripts that run leftwards stands at the right by nature.
+  let inset: Double
+  /// Something did not fit and was replaced by "…".
+  let isCut: Bool
 
   /// Sets `text` in a column `width` points wide.
   ///
@@ -70,6 +74,8 @@ final class Text {
     pango_layout_get_extents(layout, nil, &extent)
     let unit = Double(PANGO_SCALE)
     size = Size(width: Double(extent.width) / unit, height: Double(extent.height) / unit)
+    inset = Double(extent.x) / unit
+    isCut = pango_layout_is_ellipsized(layout) != 0
     try PlotError.check(cairo_status(surface.cairo), "text")
   }
 
@@ -88,5 +94,19 @@ final class Text {
     cairo_move_to(surface.cairo, x, y)
     pango_cairo_update_layout(surface.cairo, layout)
     pango_cairo_show_layout(surface.cairo, layout)
+  }
+
+  /// A rim of `width` points around the glyphs, so that they can be read on lines and pictures. Drawn before the text itself.
+  func drawRim(x: Double, y: Double, _ rim: Colour, width: Double, on surface: Surface) {
+    surface.set(rim)
+    cairo_save(surface.cairo)
+    cairo_new_path(surface.cairo)
+    cairo_move_to(surface.cairo, x, y)
+    pango_cairo_update_layout(surface.cairo, layout)
+    pango_cairo_layout_path(surface.cairo, layout)
+    cairo_set_line_width(surface.cairo, 2 * width)
+    cairo_set_line_join(surface.cairo, CAIRO_LINE_JOIN_ROUND)
+    cairo_stroke(surface.cairo)
+    cairo_restore(surface.cairo)
   }
 }
