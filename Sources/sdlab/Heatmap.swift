@@ -1,0 +1,210 @@
+import Analysis
+import ArgumentParser
+import Engine
+import Foundation
+import Plots
+
+struct Heatmap: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show where in the picture each word went: cross-attention maps.",
+    discussion: """
+      Takes a run (its folder or name) or a prompt, for which a run is made with all options of `generate`. With --image the maps are those of an \
+      existing picture: it is noised to the timesteps of --at and the network looks at it once at each.
+
+      Methods: daam (Tang et al. 2023), p2p (Prompt-to-Prompt), ovam (words that need not be in the prompt), neglect (Attend-and-Excite's statistic: \
+      how much each word is overlooked, a number for each step).
+
+      Examples:
+        sdlab heatmap "a red house next to a green tree"
+        sdlab heatmap runs/a-red-house-42-1a2b3c4d --words "red house,tree" --layers up --at-steps 0-9
+        sdlab heatmap "a red house" --method ovam --words roof,cat
+        sdlab heatmap "a boat on the sea" --image photo.png --arrays maps
+      """)
+
+  @Argument(help: ArgumentHelp("A run, or a prompt.", valueName: "run|prompt"))
+  var subject: String
+
+  @Option(help: ArgumentHelp("Words or phrases, separated by commas. Default: every word of the prompt.", valueName: "a,b"))
+  var words: String?
+
+  @Option(help: ArgumentHelp("daam, ovam, p2p or neglect.", valueName: "name"))
+  var method = HeatmapMethod.daam
+
+  @Option(
+    help: ArgumentHelp(
+      "Only these layers: down, mid, up, a size such as 16x16, or a pattern; several separated by commas. For daam. Default: the method's own.",
+      valueName: "which"))
+  var layers: String?
+
+  @Option(help: ArgumentHelp("Only these steps, from 0: 0-9, 0,10,20 or 40-. Default: all.", valueName: "steps"))
+  var atSteps: String?
+
+  @Option(help: ArgumentHelp("ovam: which rows' queries are used, cond, or uncond as in the published code.", valueName: "which"))
+  var rows = OVAMRecorder.Rows.cond
+
+  @Option(help: ArgumentHelp("Look at this picture instead of making one; the argument is its prompt.", valueName: "file"))
+  var image: String?
+
+  @Option(help: ArgumentHelp("Timesteps to which --image is noised, separated by commas.", valueName: "t,t"))
+  var at = "200,400,600"
+
+  @Option(help: ArgumentHelp("Which image of a run with several, from 0.", valueName: "i"))
+  var index = 0
+
+  @Option(help: ArgumentHelp("Also write each map's raw values to DIR/<word>.npy, float32 [h, w] at the size of the latents.", valueName: "dir"))
+  var arrays: String?
+
+  @Flag(help: "Give each word a scale of its own. Without it all share one: a word that is not there then looks absent.")
+  var ownScale = false
+
+  @OptionGroup(title: "Figure") var figure: FigureOptions
+  @OptionGroup(title: "Runs") var runs: RunOptions
+  @OptionGroup(title: "Model") var model: ModelOptions
+  @OptionGroup(title: "Sampling") var sampling: SamplingOptions
+  @OptionGroup(title: "Picture") var picture: PictureOptions
+  @OptionGroup(title: "Reports") var report: ReportOptions
+
+  func run() throws {
+    if layers != nil, method != .daam { throw InputError(.usage, "--layers: only with --method daam; \(method.rawValue) has its own layers") }
+    if arrays != nil, method == .neglect { throw InputError(.usage, "--arrays: neglect is a number a word and step, not a map") }
+    let selection = try layers.map { try LayerSelection($0) }
+    let target = try figure.target(default: "\(OutputFile.slug(subject))-\(method.rawValue)")
+    let subject = try HeatmapSubject(self)
+    let names = try wordList(subject)
+    if method == .neglect {
+      return try NeglectReport(subject, names, image: index).write(figure, target, report)
+    }
+    let (maps, positions) = try tokenMaps(subject, names, selection)
+    let wordMaps = try zip(names, positions).map { try maps.word($0, $1) }
+    let files = try writeArrays(wordMaps, maps.size)
+    try figure.write(draw(wordMaps, maps.size, subject), to: target.url, target.format)
+    if report.json {
+      try StandardOutput.json(Report(self, subject, maps.size, wordMaps, files, target.url))
+    } else {
+      for url in files + [target.url] { try StandardOutput.line(url.relativePath) }
+    }
+  }
+
+  private func wordList(_ subject: HeatmapSubject) throws -> [String] {
+    let given = words?.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+    if let given, given.isEmpty { throw InputError(.usage, "--words: expected words separated by commas, found '\(words ?? "")'") }
+    let names = given ?? subject.prompt.distinctWords
+    guard !names.isEmpty else {
+      throw InputError(.usage, "the prompt has no words to make maps of", hint: "give --words with --method ovam")
+    }
+    return names
+  }
+
+  /// Maps of all tokens at the size of the latents, and where each word's tokens are.
+  private func tokenMaps(_ subject: HeatmapSubject, _ names: [String], _ selection: LayerSelection?) throws -> (TokenMaps, [[Int]]) {
+    switch method {
+    case .ovam:
+      let tokenized = try subject.source.promptTokenizer()
+      let text = names.joined(separator: " ")
+      let prompt = try tokenized.tokenizer.prepare(text, length: tokenized.length)
+      guard prompt.cutTokens == 0 else {
+        throw InputError(.usage, "--words: \(prompt.cutTokens) tokens too many for one row", hint: "ask about fewer words at a time")
+      }
+      let ids = Array(prompt.ids.prefix(prompt.contentCount + 2))
+      let recorder = try subject.openVocabulary(ids, rows)
+      let (size, values) = try recorder.maps(image: index)
+      let maps = TokenMaps(size: size, tokens: recorder.tokens, values: values).resized(to: subject.latents)
+      // The k-th name's own tokens, also where a name stands twice.
+      var at = 1
+      let positions = try names.map { name in
+        let count = try tokenized.tokenizer.prepare(name, length: tokenized.length).contentCount
+        defer { at += count }
+        return Array(at..<at + count)
+      }
+      return (maps, positions)
+    default:
+      let positions = try names.map { try subject.prompt.places(of: $0) }
+      let recorder = try subject.attention(averaged: method == .p2p)
+      try selection?.check(recorder.layers)
+      guard recorder.layers.first.map({ $0.sums.indices.contains(index) }) ?? false else {
+        throw InputError(.usage, "--index \(index): the run has \(recorder.layers.first?.sums.count ?? 0) images")
+      }
+      if method == .p2p {
+        let p = PromptToPromptMaps(recorder, image: index)
+        return (TokenMaps(size: p.size, tokens: p.tokens, values: p.maps).resized(to: subject.latents), positions)
+      }
+      let daam = try DAAM(recorder, image: index, latents: subject.latents, where: selection.map { s in { s.contains($0, $1) } })
+      return (TokenMaps(daam), positions)
+    }
+  }
+
+  private func writeArrays(_ maps: [WordMap], _ size: MapSize) throws -> [URL] {
+    guard let arrays else { return [] }
+    let folder = URL(fileURLWithPath: arrays)
+    do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
+      throw InputError(.cannotWrite, "\(arrays): cannot be made: \(error.localizedDescription)")
+    }
+    let urls = maps.map { folder.appendingPathComponent(Self.fileName($0.word)) }
+    try OutputFile.check(urls, force: figure.force)
+    for (map, url) in zip(maps, urls) { try Npy.write(map.values, shape: [size.height, size.width], to: url) }
+    return urls
+  }
+
+  /// `red house` as `red house.npy`; what no file name may have becomes an underscore.
+  private static func fileName(_ word: String) -> String {
+    let safe = word.map { "/\\:\0".contains($0) || $0.isNewline ? "_" : $0 }
+    let name = String(safe.prefix(80))
+    return (name.allSatisfy { $0 == "." } ? "_" : name) + ".npy"
+  }
+
+  private func draw(_ maps: [WordMap], _ size: MapSize, _ subject: HeatmapSubject) throws -> Figure {
+    let picture = try RGBImage(subject.shownPicture(index))
+    let title = { (map: WordMap) in "\(map.word)  \(decimal(100 * map.share, 1)) %" }
+    var panels = [Panel.picture("the picture", marks: [.picture(picture)])]
+    let highest = maps.flatMap(\.values).max() ?? 1
+    for map in maps {
+      let largest = ownScale ? map.values.max() ?? 1 : highest
+      let name = method == .p2p ? "attention, largest 1" : "attention, \(method.rawValue) definition"
+      let scale = ColourScale(.inferno, name, domain: 0...Double(max(largest, 1e-12)))
+      panels.append(
+        .picture(
+          title(map), marks: [.overlay(picture, map.values.map(Double.init), rows: size.height, columns: size.width, colours: scale, opacity: 0.65)]))
+    }
+    let columns = min(panels.count, max(2, min(5, Int(Double(panels.count).squareRoot().rounded(.up)) + 1)))
+    return Figure(
+      title: "\"\(subject.prompt.text)\"",
+      subtitle: "\(method.rawValue), \(subject.about)\(ownScale ? ", each word on its own scale" : ", one scale for all words")",
+      note:
+        "Percent: share of the word in the attention to all tokens, the beginning and the padding included. Attention says where the network looked, not what made the picture.",
+      columns: columns, width: Double(columns) * 190, commonColours: !ownScale, panels: panels)
+  }
+
+  private struct Report: Encodable {
+    struct Word: Encodable {
+      let word: String
+      let positions: [Int]
+      let minimum: Float
+      let maximum: Float
+      let mean: Double
+      let share: Double
+      let array: String?
+    }
+    let figure: String
+    let run: String?
+    let method: String
+    let height: Int
+    let width: Int
+    let words: [Word]
+
+    init(_ verb: Heatmap, _ subject: HeatmapSubject, _ size: MapSize, _ maps: [WordMap], _ files: [URL], _ figure: URL) {
+      self.figure = figure.relativePath
+      run = subject.folder?.url.relativePath
+      method = verb.method.rawValue
+      (height, width) = (size.height, size.width)
+      words = maps.enumerated().map { i, map in
+        Word(
+          word: map.word, positions: map.positions, minimum: map.values.min() ?? 0, maximum: map.values.max() ?? 0,
+          mean: map.values.reduce(0.0) { $0 + Double($1) } / Double(max(1, map.values.count)), share: map.share,
+          array: files.indices.contains(i) ? files[i].relativePath : nil)
+      }
+    }
+  }
+}
+
+extension HeatmapMethod: ExpressibleByArgument {}
+extension OVAMRecorder.Rows: ExpressibleByArgument {}

@@ -1,0 +1,116 @@
+import Analysis
+import Engine
+import Foundation
+import Plots
+
+/// What `heatmap` looks at: a stored run, a run made now, or an existing picture.
+struct HeatmapSubject {
+  let source: ModelSource
+  let prompt: TokenizedPrompt
+  let latents: MapSize
+  /// nil for an existing picture.
+  let folder: RunFolder?
+  /// For the subtitle.
+  let about: String
+  private let verb: Heatmap
+  private let levels: Int
+  /// Read already, when a run was made just now.
+  private let loaded: StableDiffusion?
+  private let existing: (model: StableDiffusion, latents: Tensor, picture: Picture, timesteps: [Int])?
+
+  init(_ verb: Heatmap) throws {
+    self.verb = verb
+    if let image = verb.image {
+      guard verb.atSteps == nil else { throw InputError(.usage, "--at-steps: an existing picture has timesteps instead", hint: "give --at") }
+      var options = verb.picture
+      options.initImage = image
+      options.strength = nil
+      let (run, _) = try PictureRun.prepare(verb.subject, verb.model, verb.sampling, options, verb.report)
+      guard let pixels = run.request.initialImage else { throw InputError(.missing, "\(image): cannot be read") }
+      let timesteps = try verb.at.split(separator: ",").map { part in
+        guard let t = Int(part.filter { $0 != " " }) else { throw InputError(.usage, "--at: expected timesteps, found '\(part)'") }
+        return t
+      }
+      guard !timesteps.isEmpty else { throw InputError(.usage, "--at: expected timesteps, found nothing") }
+      source = run.model.source
+      prompt = try run.model.tokenize(run.request.prompt, longPrompt: run.request.longPrompt, emphasis: run.request.emphasis)
+      let x = try run.model.encode(pixels, tiling: run.tiling)
+      latents = MapSize(height: x.shape[1], width: x.shape[2])
+      levels = run.model.unet.config.blockOutChannels.count
+      existing = (run.model, x, Picture(pixels), timesteps)
+      loaded = run.model
+      folder = nil
+      about = "an existing picture noised to t = \(timesteps.map(String.init).joined(separator: ", "))"
+      return
+    }
+    let store = verb.runs.store
+    if store.names(verb.subject) {
+      let found = try store.open(verb.subject)
+      folder = found
+      source = try found.source(verb.model, quiet: verb.report.quiet)
+      prompt = try found.prompt(source)
+      levels = try UNetConfig(source.unetConfig).blockOutChannels.count
+      let p = found.manifest.spec.parameters
+      about = "\(p.sampler), \(found.manifest.timesteps.count) steps, seed \(p.seed)"
+      latents = found.latents
+      loaded = nil
+    } else {
+      let (run, _) = try PictureRun.prepare(verb.subject, verb.model, verb.sampling, verb.picture, verb.report)
+      // Checked before minutes are spent.
+      prompt = try run.model.tokenize(run.request.prompt, longPrompt: run.request.longPrompt, emphasis: run.request.emphasis)
+      if verb.method != .ovam, let words = verb.words {
+        for word in words.split(separator: ",") { _ = try prompt.positions(of: word.trimmingCharacters(in: .whitespaces)) }
+      }
+      let spec =
+        verb.method == .ovam
+        ? CaptureSpec("unet.*.attn2.q", rows: verb.rows == .uncond ? .uncond : .cond) : CaptureSpec("unet.*.attn2.probs")
+      let plan = try run.plan([spec])
+      if plan.bytes > 4_000_000_000 { verb.report.warn("the attention of this run takes \(bytes(Double(plan.bytes))) on the disk") }
+      let made = try run.trace(store, [spec], again: verb.runs.again)
+      folder = made
+      source = run.model.source
+      levels = run.model.unet.config.blockOutChannels.count
+      about = "\(run.request.sampler.rawValue), \(made.manifest.timesteps.count) steps, seed \(run.request.seed)"
+      latents = made.latents
+      loaded = run.model
+    }
+    existing = nil
+  }
+
+  private func steps() throws -> ((Int) -> Bool)? {
+    guard let text = verb.atSteps, let folder else { return nil }
+    let chosen = Set(try StepSelection(text, total: folder.manifest.timesteps.count).steps)
+    return { chosen.contains($0) }
+  }
+
+  func attention(averaged: Bool) throws -> CrossAttentionRecorder {
+    if let folder { return try CrossAttentionRecorder(folder, levels: levels, steps: steps(), averaged: averaged) }
+    let recorder = CrossAttentionRecorder(levels: levels, latents: latents)
+    if let existing { try look(existing, recorder.probes(existing.model)) }
+    return recorder
+  }
+
+  func openVocabulary(_ ids: [Int], _ rows: OVAMRecorder.Rows) throws -> OVAMRecorder {
+    if let existing {
+      guard rows == .cond else { throw InputError(.usage, "--rows uncond: an existing picture is looked at with its prompt only") }
+      let recorder = try OVAMRecorder(model: existing.model, attribution: ids, rows: rows, latents: latents)
+      try look(existing, recorder.probes(existing.model))
+      return recorder
+    }
+    let model = try loaded ?? ModelOptions.load(source, verb.report)
+    let recorder = try OVAMRecorder(model: model, attribution: ids, rows: rows, latents: latents, steps: steps())
+    if let folder { try recorder.replay(folder) }
+    return recorder
+  }
+
+  private func look(_ existing: (model: StableDiffusion, latents: Tensor, picture: Picture, timesteps: [Int]), _ probes: Probes) throws {
+    let text = try existing.model.embedding(prompt, clipSkip: verb.sampling.clipSkip)
+    try NoisedPicture.pass(
+      existing.model, latents: existing.latents, text: text, timesteps: existing.timesteps, seed: verb.sampling.seed, probes: probes)
+  }
+
+  func shownPicture(_ index: Int) throws -> Picture {
+    if let folder { return try folder.picture(index) }
+    return existing.map(\.picture) ?? Picture(width: 1, height: 1, pixels: [0, 0, 0])
+  }
+}
