@@ -216,6 +216,29 @@ extension StableDiffusion {
     try Denoising(self, request, conditioning: conditioning, probes: probes)
   }
 
+  /// The same with embeddings that did not come of the request's prompt: interpolated, knocked out, of another encoder.
+  ///
+  /// The request's prompt, negative prompt, clip skip, emphasis and long-prompt rule are not looked at; whether the run is guided is up to
+  /// `conditioning.negative`, its scale to the request.
+  /// - Parameter conditioning: embeddings `[1, tokens, width]` of this model's width; the negative of the same number of tokens.
+  /// - Throws: `InputError` (usage) when shapes do not fit the model.
+  public func denoising(_ request: GenerationRequest, conditioning: Conditioning, probes: Probes? = nil) throws -> Denoising {
+    let shape = conditioning.prompt.shape
+    let width = unet.config.crossAttentionDim
+    guard shape.rank == 3, shape[0] == 1, shape[1] >= 1, shape[2] == width else {
+      throw InputError(.usage, "conditioning: expected [1, tokens, \(width)], found \(shape)")
+    }
+    if let negative = conditioning.negative {
+      guard negative.shape == shape else {
+        throw InputError(.usage, "conditioning: the negative is \(negative.shape), the prompt \(shape)", hint: "give both as many chunks")
+      }
+      guard unet.config.timeCondProjDim == nil else {
+        throw InputError(.usage, "conditioning: this model is told the guidance and takes no negative")
+      }
+    }
+    return try Denoising(self, request, conditioning: conditioning, probes: probes)
+  }
+
   /// Latent height and width for a request, checked.
   func latentSize(_ request: GenerationRequest) throws -> (height: Int, width: Int) {
     let factor = vae.config.factor
