@@ -25,7 +25,7 @@ let package = Package(
       dependencies: ["Kernels", "COpenBLAS", "CZlib", "CPNG", "CTurboJPEG"]),
     .target(
       name: "Analysis", dependencies: ["Engine", "Kernels", "COpenBLAS", .product(name: "Crypto", package: "swift-crypto")]),
-    .target(name: "Plots", dependencies: ["CCairo", "CPango"]),
+    .target(name: "Plots", dependencies: ["CCairo", "CPango", "CPNG"]),
     .executableTarget(
       name: "sdlab",
       dependencies: [

@@ -155,7 +155,7 @@ struct Heatmap: ParsableCommand {
   private func draw(_ maps: [WordMap], _ size: MapSize, _ subject: HeatmapSubject) throws -> Figure {
     let picture = try RGBImage(subject.shownPicture(index))
     let title = { (map: WordMap) in "\(map.word)  \(decimal(100 * map.share, 1)) %" }
-    var panels = [Panel.picture("the picture", marks: [.picture(picture)])]
+    var panels = [Panel.picture("the picture", marks: [.image(picture)])]
     let highest = maps.flatMap(\.values).max() ?? 1
     for map in maps {
       let largest = ownScale ? map.values.max() ?? 1 : highest

@@ -210,12 +210,6 @@ extension StableDiffusion {
     try denoising(request, conditioning: conditioning(request), probes: probes)
   }
 
-  /// The same with embeddings of the caller's own: interpolated ones, or with a word taken out.
-  /// - Parameter conditioning: as `conditioning(request)` gives it; with a negative embedding exactly when the request uses guidance.
-  public func denoising(_ request: GenerationRequest, conditioning: Conditioning, probes: Probes? = nil) throws -> Denoising {
-    try Denoising(self, request, conditioning: conditioning, probes: probes)
-  }
-
   /// The same with embeddings that did not come of the request's prompt: interpolated, knocked out, of another encoder.
   ///
   /// The request's prompt, negative prompt, clip skip, emphasis and long-prompt rule are not looked at; whether the run is guided is up to
