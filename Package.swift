@@ -11,6 +11,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+    .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
   ],
   targets: [
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
@@ -23,7 +24,13 @@ let package = Package(
       name: "Engine",
       dependencies: ["Kernels", "COpenBLAS", "CPNG", "CTurboJPEG"]),
     .target(name: "Analysis", dependencies: ["Engine"]),
-    .target(name: "Plots", dependencies: ["CCairo", "CPango"]),
+    .target(
+      name: "Plots",
+      dependencies: [
+        "CCairo", "CPango",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Mustache", package: "swift-mustache"),
+      ]),
     .executableTarget(
       name: "sdlab",
       dependencies: [
