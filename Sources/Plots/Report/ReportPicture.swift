@@ -77,7 +77,9 @@ extension Report.Drawing {
       }
       if let box = attribute("viewBox") {
         let numbers = box.split { $0 == " " || $0 == "," }.compactMap { Double($0) }
-        if numbers.count == 4, numbers.allSatisfy({ $0.isFinite && abs($0) < 1e6 }) { return (Int(numbers[2].rounded(.up)), Int(numbers[3].rounded(.up))) }
+        if numbers.count == 4, numbers.allSatisfy({ $0.isFinite && abs($0) < 1e6 }) {
+          return (Int(numbers[2].rounded(.up)), Int(numbers[3].rounded(.up)))
+        }
       }
       func length(_ name: String) -> Double? { attribute(name).flatMap { Double($0.prefix { $0.isNumber || $0 == "." }) } }
       guard let width = length("width"), let height = length("height"), width < 1e6, height < 1e6 else { return nil }

@@ -205,12 +205,15 @@ extension Report {
       if let s = sprite {
         guard s.tileWidth > 0, s.tileHeight > 0, (s.picture.width / s.tileWidth) * (s.picture.height / s.tileHeight) >= n else {
           throw PlotError(
-            "report: a sheet of \(s.picture.width) x \(s.picture.height) pixels has no room for \(n) tiles of \(s.tileWidth) x \(s.tileHeight)")
+            "report: a sheet of \(s.picture.width) x \(s.picture.height) pixels has no room for \(n) tiles of \(s.tileWidth) x \(s.tileHeight)"
+          )
         }
       }
     }
 
-    private static func isColour(_ text: String) -> Bool { text.utf8.count == 7 && text.first == "#" && UInt32(text.dropFirst(), radix: 16) != nil }
+    private static func isColour(_ text: String) -> Bool {
+      text.utf8.count == 7 && text.first == "#" && UInt32(text.dropFirst(), radix: 16) != nil
+    }
 
     /// Five digits are more than a screen shows.
     private static func rounded(_ v: Float) -> Float { Float(String(format: "%.4e", v)) ?? v }

@@ -103,7 +103,9 @@ extension Report {
       return [
         "place": words, "peak": brief(Double(map[peak])),
         "map": try Picture(
-          image, alt: "From \(words): looks most at row \(at / group.width + 1), column \(at % group.width + 1), weight \(brief(Double(map[peak])))"
+          image,
+          alt:
+            "From \(words): looks most at row \(at / group.width + 1), column \(at % group.width + 1), weight \(brief(Double(map[peak])))"
         ).content,
       ]
     }

@@ -130,7 +130,9 @@ extension Report {
         "severalGroups": groups.count > 1, "groupName": leading.name, "low": brief(Double(range.low)), "high": brief(Double(range.high)),
         "bar": try palette.bar(alt: "Colour bar from \(brief(Double(range.low))) to \(brief(Double(range.high)))").content,
         "words": try words.indices.map { try shownWord($0, in: leading, range: range, first: first) },
-        "flags": words.filter { $0.flag != nil }.map { ["flagWord": $0.text, "flagTitle": $0.flag?.title ?? "", "why": $0.flag?.text ?? ""] },
+        "flags": words.filter { $0.flag != nil }.map {
+          ["flagWord": $0.text, "flagTitle": $0.flag?.title ?? "", "why": $0.flag?.text ?? ""]
+        },
         "flagged": words.contains { $0.flag != nil },
       ]
     }
@@ -168,8 +170,10 @@ extension Report {
       let image = try palette.image(map, width: group.width, height: group.height, low: range.low, high: range.high)
       let picture = try Picture(image, alt: "Map of “\(word.text)”: highest value \(value), \(place)")
       return [
-        "index": index, "word": word.text, "special": word.special, "peak": value, "clipped": map[peak] > range.high, "map": picture.content,
-        "flag": shown(word.flag?.title), "flagText": shown(word.flag?.text), "flagKind": word.flag?.kind.rawValue ?? "", "first": index == first,
+        "index": index, "word": word.text, "special": word.special, "peak": value, "clipped": map[peak] > range.high,
+        "map": picture.content,
+        "flag": shown(word.flag?.title), "flagText": shown(word.flag?.text), "flagKind": word.flag?.kind.rawValue ?? "",
+        "first": index == first,
       ]
     }
   }
