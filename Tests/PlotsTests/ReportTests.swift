@@ -150,7 +150,7 @@ import Testing
 
   /// The static small map is the palette's colours of the values on the common scale.
   @Test func smallMapsAreColouredOnTheCommonScale() throws {
-    let rgb = (0..<256).flatMap { [UInt8($0), UInt8(255 - $0), 7] }
+    let rgb = (0..<256).flatMap { (i: Int) -> [UInt8] in [UInt8(i), UInt8(255 - i), 7] }
     let palette = try ReportPalette(rgb: rgb)
     let maps = Report.WordMaps(
       title: "m", picture: try Report.Picture(scene(0), alt: "p"), words: [.init("<BOS>", special: true), .init("a"), .init("b")],

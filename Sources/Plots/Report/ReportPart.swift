@@ -37,6 +37,7 @@ extension Report {
         case "&": text += "\\u0026"
         case "\u{2028}": text += "\\u2028"
         case "\u{2029}": text += "\\u2029"
+        case "\u{202a}"..."\u{202e}", "\u{2066}"..."\u{2069}": text += "\\ufffd"  // as in Markup
         default: text.unicodeScalars.append(scalar)
         }
       }
