@@ -39,8 +39,8 @@
   };
 
   // Values of [height][width], interpolated bilinearly between the centres of the cells, then coloured: interpolating colours instead would
-  // show colours that stand for other values.
-  const drawHeat = (canvas, value, height, width, low, high, palette, opacity) => {
+  // show colours that stand for other values. With `level`, a line where the values pass it.
+  const drawHeat = (canvas, value, height, width, low, high, palette, opacity, level = null) => {
     const box = canvas.getBoundingClientRect();
     const ratio = Math.min(2, window.devicePixelRatio || 1);
     const w = clamp(Math.round(box.width * ratio), 32, 900);
@@ -63,6 +63,7 @@
     const alpha = Math.round(255 * opacity);
     const data = pixels.data;
     const row = new Float32Array(width);
+    const above = level === null ? null : new Uint8Array(w * h);
     let o = 0;
     for (let y = 0; y < h; y++) {
       const a = down.index[y] * width, b = down.next[y] * width, t = down.part[y];
@@ -75,6 +76,18 @@
         data[o + 1] = palette[colour + 1];
         data[o + 2] = palette[colour + 2];
         data[o + 3] = alpha;
+        if (above && v >= level) above[y * w + x] = 1;
+      }
+    }
+    if (above) {
+      // White within, black around it: seen on any picture.
+      const paint = (i, white) => { data.set([white, white, white, 255], 4 * i); };
+      for (let y = 1; y < h - 1; y++) {
+        for (let x = 1; x < w - 1; x++) {
+          const i = y * w + x;
+          const edge = above[i] !== above[i - 1] || above[i] !== above[i + 1] || above[i] !== above[i - w] || above[i] !== above[i + w];
+          if (edge) paint(i, above[i] ? 255 : 0);
+        }
       }
     }
     context.putImageData(pixels, 0, 0);
@@ -102,7 +115,7 @@
     }
     const ordinary = data.words.map((w, i) => (w.special ? -1 : i)).filter((i) => i >= 0);
     const counted = ordinary.length ? ordinary : data.words.map((_, i) => i);
-    const canvas = one(root, ".overlay"), slider = one(root, ".step"), opacity = one(root, ".opacity");
+    const canvas = one(root, ".overlay"), slider = one(root, ".step"), opacity = one(root, ".opacity"), contour = one(root, ".contour");
     const tiles = all(root, ".tile[data-word]"), buttons = all(root, ".word");
     let pinned = data.first, previewed = null, values = null;
 
@@ -123,7 +136,7 @@
         bottom = Math.min(...counted.map((i) => group.low[step * n + i]));
         top = Math.max(...counted.map((i) => group.high[step * n + i]));
       }
-      drawHeat(canvas, values, group.height, group.width, bottom, top, palette, Number(opacity.value) / 100);
+      drawHeat(canvas, values, group.height, group.width, bottom, top, palette, Number(opacity.value) / 100, contour.checked && high > low ? low + 0.4 * (high - low) : null);
       one(root, ".low").textContent = (low < bottom ? "≤ " : "") + brief(bottom);
       one(root, ".high").textContent = (high > top ? "≥ " : "") + brief(top);
       const described = data.words[word];
@@ -398,16 +411,22 @@
       }
       c.globalAlpha = 1;
       const ink = css("--mark"), halo = css("--halo");
+      // Right of its point, or left, above, below: the first place within the plot where no other label is.
+      const taken = [];
       const label = (text, px, py) => {
         c.font = `600 12px ${css("--sans")}`;
-        const right = px + 10 + c.measureText(text).width > width;
-        c.textAlign = right ? "right" : "left";
+        const w = c.measureText(text).width;
+        const places = [[px + 12, py + 4], [px - 12 - w, py + 4], [px - w / 2, py - 14], [px - w / 2, py + 23], [px + 12, py + 20], [px + 12, py - 12]];
+        const free = ([x, y]) => x >= 2 && x + w <= width - 2 && y >= 12 && y <= height - 3 && !taken.some((t) => x < t.x + t.w + 4 && t.x < x + w + 4 && Math.abs(y - t.y) < 14);
+        const [left, base] = places.find(free) ?? places[0];
+        taken.push({ x: left, y: base, w });
+        c.textAlign = "left";
         c.lineWidth = 4;
         c.lineJoin = "round";
         c.strokeStyle = halo;
-        c.strokeText(text, px + (right ? -10 : 10), py + 4);
+        c.strokeText(text, left, base);
         c.fillStyle = ink;
-        c.fillText(text, px + (right ? -10 : 10), py + 4);
+        c.fillText(text, left, base);
       };
       for (const t of p.paths) {
         for (const [colour, line] of [[halo, 4], [ink, 1.6]]) {

@@ -156,6 +156,10 @@ def check_words(page, check, root):
             page.js("arguments[0].click()", radios[1])
             check(f"another {name} changes the map or its scale", page.canvas(canvas) != now or page.find(".high", root)[0].text != high)
             page.js("arguments[0].click()", radios[0])
+    contour = page.find(".contour", root)[0]
+    page.js("arguments[0].click()", contour)
+    check("the contour can be taken away", page.canvas(canvas) != now)
+    page.js("arguments[0].click()", contour)
     ActionChains(page.driver).move_to_element(canvas).perform()
     check("a value is read under the pointer", "Row" in page.find(".reading", root)[0].text)
 

@@ -104,7 +104,7 @@ extension Report {
     public func content(_ scope: inout Scope) throws -> [String: Any] {
       guard !words.isEmpty, let leading = groups.first else { throw PlotError("report: the word maps “\(title)” have no words or no maps") }
       for group in groups { try check(group) }
-      let first = words.firstIndex { !$0.special } ?? 0
+      let first = strongest(in: leading)
       var bytes: [UInt8] = []
       var groupData: [Data.Group] = []
       for group in groups {
@@ -149,6 +149,13 @@ extension Report {
       guard (group.total + group.steps).allSatisfy(\.isFinite) else {
         throw PlotError("report: the maps of “\(group.name)” hold values that are not finite")
       }
+    }
+
+    /// The ordinary word with the highest value: the one to open with.
+    private func strongest(in group: Group) -> Int {
+      let size = group.height * group.width
+      func peak(_ word: Int) -> Float { group.total[word * size..<(word + 1) * size].max() ?? 0 }
+      return words.indices.filter { !words[$0].special }.max { peak($0) < peak($1) } ?? 0
     }
 
     /// From the lowest to the highest value of the prompt's words, special tokens left out (with only those: theirs).
