@@ -166,7 +166,7 @@ extension Report {
         "severalMethods": methods.count > 1, "severalSpaces": spaces.count > 1,
         "factors": factors.enumerated().map { ["index": $0, "factor": $1.name] as [String: Any] }, "hasFactors": !factors.isEmpty,
         "hasSprite": sprite != nil, "drawing": ScatterDrawing(projection: leading, factor: factors.first, title: title).svg(),
-        "legend": (factors.first?.categories ?? []).enumerated().map { ["category": $1, "class": "c\($0 % 8)"] as [String: Any] },
+        "legend": factors.first.map(ScatterDrawing.legend) ?? [],
         "factorName": factors.first?.name ?? "", "xLabel": leading.xLabel, "yLabel": leading.yLabel, "note": shown(leading.note),
         "marks": leading.marks.map { ["mark": $0.label] }, "hasMarks": !leading.marks.isEmpty, "hasScores": !scoreNames.isEmpty,
         "scoreNames": scoreNames.map { ["score": $0] },
