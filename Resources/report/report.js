@@ -380,7 +380,7 @@
       const [width, height] = [paper.clientWidth, paper.clientHeight];
       const margin = Math.max(14, width * 0.03);
       const scale = (v, from, to) => {
-        const low = Math.min(...v), span = Math.max(...v) - low;
+        const low = v.reduce((a, b) => Math.min(a, b), Infinity), span = v.reduce((a, b) => Math.max(a, b), -Infinity) - low;
         return (value) => (span > 0 ? from + ((to - from) * (value - low)) / span : (from + to) / 2);
       };
       const x = scale(xs, margin, width - margin), y = scale(ys, height - margin, margin);
