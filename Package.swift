@@ -11,6 +11,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+    .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
   ],
   targets: [
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
@@ -25,7 +26,13 @@ let package = Package(
       dependencies: ["Kernels", "COpenBLAS", "CZlib", "CPNG", "CTurboJPEG"]),
     .target(
       name: "Analysis", dependencies: ["Engine", "Kernels", "COpenBLAS", .product(name: "Crypto", package: "swift-crypto")]),
-    .target(name: "Plots", dependencies: ["CCairo", "CPango", "CPNG"]),
+    .target(
+      name: "Plots",
+      dependencies: [
+        "CCairo", "CPango", "CPNG",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Mustache", package: "swift-mustache"),
+      ]),
     .executableTarget(
       name: "sdlab",
       dependencies: [
