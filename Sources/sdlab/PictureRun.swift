@@ -6,7 +6,7 @@ struct PictureRun {
   let model: StableDiffusion
   /// The whole run; the digest of the model is filled in when the first picture is written.
   private(set) var parameters: GenerationParameters
-  let request: GenerationRequest
+  private(set) var request: GenerationRequest
   /// Images computed at the same time.
   let batch: Int
   let tiling: Tiling
@@ -82,6 +82,9 @@ struct PictureRun {
     let plan = try request.sampler.sampler(model.source.schedulerConfig, steps: request.steps, options: request.samplerOptions).plan
     return request.initialImage == nil ? plan.indices : try plan.indices(strength: request.strength)
   }
+
+  /// Noise in place of the drawn one, `[count, h, w, c]`; the record of the run says where it came from in its own words.
+  mutating func replaceInitialLatents(_ latents: Tensor) { request.initialLatents = latents }
 
   /// Says what of the prompts does not fit.
   func warnAboutPrompts() throws {

@@ -6,13 +6,21 @@ struct SamplingOptions: ParsableArguments {
   @Option(help: ArgumentHelp("What the picture shall not show; it counts when the guidance is above 1.", valueName: "text"))
   var negative = ""
 
-  @Option(help: ArgumentHelp("The sampler, each equal to diffusers' scheduler of the same kind.", valueName: "name"))
-  var sampler = SamplerName.ddpm
+  @Option(
+    name: .customLong("sampler"),
+    help: ArgumentHelp("The sampler, each equal to diffusers' scheduler of the same kind. Default: ddpm.", valueName: "name"))
+  var chosenSampler: SamplerName?
 
   @Option(
+    name: .customLong("steps"),
     help: ArgumentHelp(
-      "Number of steps from noise to picture, 1 to 1000. More steps take longer; most samplers gain little beyond 50.", valueName: "n"))
-  var steps = 50
+      "Number of steps from noise to picture, 1 to 1000. More steps take longer; most samplers gain little beyond 50. Default: 50.",
+      valueName: "n"))
+  var chosenSteps: Int?
+
+  /// What was asked for, or the source document's defaults; `explore` has others.
+  var sampler: SamplerName { chosenSampler ?? .ddpm }
+  var steps: Int { chosenSteps ?? 50 }
 
   @Option(
     help: ArgumentHelp(

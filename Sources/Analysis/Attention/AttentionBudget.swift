@@ -60,7 +60,7 @@ public final class AttentionBudget {
     }
   }
 
-  private func record(_ site: Site, _ moment: Moment, _ probabilities: Tensor) throws {
+  public func record(_ site: Site, _ moment: Moment, _ probabilities: Tensor) throws {
     if let steps, !steps(moment.step) { return }
     let shape = probabilities.shape
     let (heads, pixels, tokens) = (shape[1], shape[2], shape[3])

@@ -3,7 +3,7 @@ import Engine
 import Foundation
 import Plots
 
-struct Explore: ParsableCommand {
+struct Sheet: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Draw a contact sheet of several prompts and seeds, to get to know a model.",
     discussion: """
@@ -11,8 +11,8 @@ struct Explore: ParsableCommand {
       the sheet goes to standard output.
 
       Examples:
-        sdlab explore
-        sdlab explore "a red house" "a red house at night" --seeds 4 -o houses.png
+        sdlab sheet
+        sdlab sheet "a red house" "a red house at night" --seeds 4 -o houses.png
       """)
 
   @Argument(help: "The prompts, one row each. Default: six that the model that comes with the program understands.")
@@ -22,12 +22,12 @@ struct Explore: ParsableCommand {
   var seeds = 5
 
   @OptionGroup(title: "Model") var model: ModelOptions
-  @OptionGroup(title: "Sampling") var sampling: ExploreSampling
+  @OptionGroup(title: "Sampling") var sampling: SheetSampling
   @OptionGroup(title: "Output") var output: OutputOptions
   @OptionGroup(title: "Reports") var report: ReportOptions
 
   /// Fewer steps than `generate`: a sheet is for looking around.
-  struct ExploreSampling: ParsableArguments {
+  struct SheetSampling: ParsableArguments {
     @Option(help: ArgumentHelp("The sampler.", valueName: "name"))
     var sampler = SamplerName.dpmpp2M
 
@@ -49,7 +49,7 @@ struct Explore: ParsableCommand {
   func run() throws {
     guard (1...16).contains(seeds) else { throw InputError(.usage, "--seeds \(seeds): expected 1 to 16") }
     let prompts = prompts.isEmpty ? Self.defaultPrompts : prompts
-    let url = try OutputFile.picture(output.output, default: "explore-\(sampling.seed).png")
+    let url = try OutputFile.picture(output.output, default: "sheet-\(sampling.seed).png")
     if !output.dryRun { try OutputFile.check([url], force: output.force) }
     let loading = ContinuousClock.now
     let loaded = try model.load(report)
@@ -59,7 +59,7 @@ struct Explore: ParsableCommand {
     if output.dryRun, let first = runs.first {
       return try Estimate(first, load: load, latents: false).times(runs.count, load: load).print(files: [url], json: report.json)
     }
-    var bar = ProgressBar("exploring", total: prompts.count * seeds, quiet: report.quiet)
+    var bar = ProgressBar("drawing", total: prompts.count * seeds, quiet: report.quiet)
     var rows: [[ContactSheet.Tile?]] = []
     for run in runs {
       try run.warnAboutPrompts()
@@ -122,7 +122,7 @@ struct Explore: ParsableCommand {
 
 extension ReportOptions {
   /// For runs that are part of something that has a progress bar of its own.
-  fileprivate static func quietly(_ report: ReportOptions) -> ReportOptions {
+  static func quietly(_ report: ReportOptions) -> ReportOptions {
     var quiet = report
     quiet.quiet = true
     return quiet

@@ -1,0 +1,87 @@
+import Engine
+
+/// Self-attention of a stored run at one level: what each place looks at, the mean over heads, layers and the steps that were kept.
+public struct SelfAttentionMaps: Sendable {
+  public let size: MapSize
+  /// `[places, places]`: row q holds the weights with which place q looks at the others; rows sum to 1.
+  public let values: [Float]
+  /// Layers and steps that entered.
+  public let layers: Int
+  public let steps: [Int]
+
+  /// - Throws: `InputError` when the run kept no self-attention of this level.
+  public init(_ run: RunFolder, image: Int, size: MapSize) throws {
+    let n = size.count
+    var sum = [Float](repeating: 0, count: n * n)
+    var count = 0
+    var layers: Set<String> = []
+    var steps: Set<Int> = []
+    try run.replay("unet.*.attn1.probs", [.none, .heads]) { site, moment, p in
+      guard p.shape[2] == n, p.shape[3] == n else { return nil }
+      for (row, label) in moment.rows.enumerated() where label.image == image && label.half == .cond {
+        let heads = p.shape[1]
+        p.withUnsafeBuffer { p in
+          for h in 0..<heads { for i in 0..<n * n { sum[i] += p[(row * heads + h) * n * n + i] / Float(heads) } }
+        }
+        count += 1
+        layers.insert(site.path)
+        steps.insert(moment.step)
+      }
+      return nil
+    }
+    guard count > 0 else {
+      throw InputError(.usage, "\(run.url.relativePath): no self-attention of \(size.height)x\(size.width) places was kept")
+    }
+    self.size = size
+    values = sum.map { $0 / Float(count) }
+    self.layers = layers.count
+    self.steps = steps.sorted()
+  }
+
+  /// Leading components as Prompt-to-Prompt shows them (Hertz et al. 2023): of the singular value decomposition of A - mean(A over axis 1) the first rows
+  /// of V^T, each `[h, w]`; the sign is such that the largest loading is positive.
+  ///
+  /// By orthogonal iteration on B^T B, B being the centred matrix, in double: a few components of a few hundred places need no library.
+  public func components(_ count: Int) -> [[Float]] {
+    let n = size.count
+    var b = values.map(Double.init)
+    for r in 0..<n {
+      let mean = b[r * n..<(r + 1) * n].reduce(0, +) / Double(n)
+      for c in 0..<n { b[r * n + c] -= mean }
+    }
+    // More vectors than asked for make the wanted ones converge by a larger gap.
+    let k = min(n, count + 6)
+    var v = (0..<k).map { j in (0..<n).map { i in Double((i * 7919 + j * 104729 + 1) % 1009) / 1009 - 0.5 } }
+    Self.orthonormalize(&v)
+    for _ in 0..<60 {
+      v = v.map { x in
+        var y = [Double](repeating: 0, count: n)
+        for r in 0..<n {
+          var dot = 0.0
+          for c in 0..<n { dot += b[r * n + c] * x[c] }
+          for c in 0..<n { y[c] += dot * b[r * n + c] }
+        }
+        return y
+      }
+      Self.orthonormalize(&v)
+    }
+    return v.prefix(count).map { x in
+      let largest = x.max { abs($0) < abs($1) } ?? 0
+      return x.map { Float(largest < 0 ? -$0 : $0) }
+    }
+  }
+
+  /// Gram and Schmidt's, twice for the digits.
+  private static func orthonormalize(_ v: inout [[Double]]) {
+    for _ in 0..<2 {
+      for j in v.indices {
+        for i in 0..<j {
+          let dot = zip(v[i], v[j]).reduce(0) { $0 + $1.0 * $1.1 }
+          for c in v[j].indices { v[j][c] -= dot * v[i][c] }
+        }
+        let norm = v[j].reduce(0) { $0 + $1 * $1 }.squareRoot()
+        if norm > 0 { for c in v[j].indices { v[j][c] /= norm } }
+      }
+    }
+  }
+}

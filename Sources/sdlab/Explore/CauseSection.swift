@@ -1,0 +1,113 @@
+import Analysis
+import Engine
+import Foundation
+import Plots
+
+extension ExploreStudy {
+  /// A word taken out under the same noise, and what its heatmap says of it.
+  struct Cause {
+    let word: String
+    let without: Picture
+    /// `[h, w]`, 0 to 1.
+    let change: [Float]
+    let heatmap: [Float]
+    let trust: MapTrust
+  }
+
+  /// Words that stand for something: of the others nobody expects a place in the picture.
+  static let functionWords: Set<String> = [
+    "a", "an", "the", "of", "on", "in", "at", "to", "by", "with", "and", "or", "next", "is", "are", ",", ".", "!", "?", ":", ";", "-", "\"", "'", "(", ")",
+  ]
+
+  mutating func causes() throws -> [Cause] {
+    let levels = run.model.unet.config.blockOutChannels.count
+    let maps = TokenMaps(try DAAM(CrossAttentionRecorder(base, levels: levels), image: 0, latents: base.latents))
+    // Another picture's attention: where a map would be if the word lit the same place everywhere.
+    let second = try pass(seed: run.parameters.seed &+ 1000, captures: [CaptureSpec("unet.*.attn2.probs")])
+    let elsewhere = TokenMaps(try DAAM(CrossAttentionRecorder(second, levels: levels), image: 0, latents: base.latents))
+    let absent = try absentMap()
+    let content = prompt.words.flatMap(\.positions).map { $0.chunk * prompt.length + $0.index }
+    var out: [Cause] = []
+    let names = prompt.distinctWords
+    // When there are more words than passes, those that stand for something come first.
+    let ordered = names.filter { !Self.functionWords.contains($0.lowercased()) } + names.filter { Self.functionWords.contains($0.lowercased()) }
+    let chosen = Set(ordered.prefix(plan.words))
+    for word in names where chosen.contains(word) {
+      let knocked = try WordKnockOut(word, run.model, run.request)
+      let folder = try pass(intervention: .init(["knock_out": word], conditioning: knocked.conditioning))
+      let without = try folder.picture(0)
+      let change = try ChangeMap.between(picture, without, size: base.latents)
+      let positions = try prompt.places(of: word)
+      let heatmap = try maps.word(word, positions).values
+      var controls: [(kind: MapTrust.Control, map: [Float])] = [(.otherSeed, try elsewhere.word(word, positions).values)]
+      if let absent { controls.append((.absentWord, absent)) }
+      let others = MapTrust.shuffledPositions(of: positions, content: content, seed: run.parameters.seed)
+      if !others.isEmpty { controls.append((.shuffledTokens, try maps.word("other tokens", others).values)) }
+      out.append(
+        Cause(word: word, without: without, change: change, heatmap: heatmap, trust: MapTrust(map: heatmap, change: change, controls: controls)))
+    }
+    return out
+  }
+
+  /// The map of a word that is not in the prompt, from the same queries: what a map looks like when there is nothing to find.
+  private func absentMap() throws -> [Float]? {
+    let candidates = ["boat", "cat", "tree", "car", "flower"]
+    guard let word = candidates.first(where: { candidate in !prompt.words.contains { $0.text.lowercased() == candidate } }) else { return nil }
+    let row = try run.model.tokenize(prompt.text + " " + word)
+    let positions = try row.positions(of: word).flatMap { $0 }
+    guard row.cutTokens == 0, row.chunks.count == 1, let place = positions.first?.index else { return nil }
+    let recorder = try OVAMRecorder(
+      model: run.model, attribution: Array(row.ids.prefix(row.contentCount + 2)), rows: .cond, latents: base.latents)
+    try recorder.replay(base)
+    let (size, values) = try recorder.maps(image: 0)
+    return try TokenMaps(size: size, tokens: recorder.tokens, values: values).resized(to: base.latents).word(word, [place]).values
+  }
+
+  func causeSection(_ causes: [Cause]) throws -> Report.Section {
+    let magnified = max(1, 128 / max(1, base.latents.width))
+    let largest = causes.flatMap(\.change).max() ?? 1
+    let rows: [[Report.ImageGrid.Cell?]] = try causes.map { cause in
+      let heat = (cause.heatmap.min() ?? 0)...max(cause.heatmap.max() ?? 1, (cause.heatmap.min() ?? 0) + 1e-12)
+      return [
+        .init(try Report.Picture(RGBImage(cause.without), alt: "the picture without “\(cause.word)”")),
+        .init(
+          try Report.Picture(
+            colouredMap(cause.change, base.latents, .magma, 0...max(largest, 1e-6), magnified: magnified), alt: "where the picture changes without “\(cause.word)”"),
+          value: "mean \(decimal(100 * Double(cause.change.reduce(0, +)) / Double(cause.change.count), 1)) %"),
+        .init(
+          try Report.Picture(colouredMap(cause.heatmap, base.latents, .inferno, heat, magnified: magnified), alt: "the heatmap of “\(cause.word)”"),
+          value: "ρ = \(cause.trust.score.map { decimal($0, 2) } ?? "none")"),
+      ]
+    }
+    func score(_ cause: Cause, _ kind: MapTrust.Control) -> String {
+      cause.trust.controls.first { $0.kind == kind }.map { $0.score.map { decimal($0, 2) } ?? "constant" } ?? "none"
+    }
+    let table = Report.Table(
+      caption: "Does a word's heatmap predict what happens without it? Spearman's rank correlation with the map of the change, beside maps that cannot know.",
+      header: ["word", "its heatmap", "absent word", "other tokens", "other seed", "verdict"],
+      rows: causes.map { c in
+        [
+          c.word, c.trust.score.map { decimal($0, 2) } ?? "none", score(c, .absentWord), score(c, .shuffledTokens), score(c, .otherSeed),
+          c.trust.isTrusted ? "beats its controls" : "not to be trusted: \(c.trust.reason)",
+        ]
+      }, numeric: [1, 2, 3, 4],
+      note: "A map is believed when its correlation is at least \(MapTrust.threshold) and exceeds that of every control by at least \(MapTrust.margin): a convention, not a test.")
+    let believed = causes.filter(\.trust.isTrusted).map(\.word)
+    let grid = Report.ImageGrid(
+      title: "each word taken out", columnAxis: "what is shown", rowAxis: "word",
+      modes: [
+        .init(
+          title: "", note: "The same noise each time. Change: mean absolute difference of the channels, one scale for all words. Heatmaps: each on its own scale.",
+          columnLabels: ["without the word", "what changed", "its heatmap"], rowLabels: causes.map(\.word), rows: rows)
+      ])
+    return Report.Section(
+      title: "What each word does",
+      shows: "The picture made again from the same noise with one word's embedding replaced by padding, where it changed, and whether the word's heatmap knew.",
+      limits: "The text encoder mixes a word into later positions; what it left there stays. One seed is one case, not a rule.",
+      parts: [
+        Report.Callout(
+          believed.isEmpty ? .warning : .note, title: believed.isEmpty ? "No map beats its controls here" : "Maps to believe: \(believed.joined(separator: ", "))",
+          text: "Of \(causes.count) words, the heatmaps of \(believed.count) tell where the word acts better than maps that cannot know."), grid, table,
+      ])
+  }
+}

@@ -1,0 +1,130 @@
+import Analysis
+import Engine
+import Foundation
+import Plots
+
+extension ExploreStudy {
+  /// Where each word went.
+  mutating func wordSection(_ causes: [Cause]) throws -> Report.Section {
+    let levels = run.model.unet.config.blockOutChannels.count
+    let recorder = try CrossAttentionRecorder(base, levels: levels)
+    let names = prompt.distinctWords
+    // Special tokens where they stand: BOS first, then the words, EOS and the padding last.
+    let kinds = AttentionBudget.kinds(of: prompt)
+    func places(_ kind: AttentionBudget.Kind) -> [Int] { kinds.indices.filter { kinds[$0] == kind } }
+    var columns: [(text: String, places: [Int], special: Bool)] = [("BOS", places(.bos), true)]
+    columns += try names.map { ($0, try prompt.places(of: $0), false) }
+    columns.append(("EOS", places(.eos), true))
+    if !places(.padding).isEmpty { columns.append(("padding", places(.padding), true)) }
+    func values(_ daam: DAAM) throws -> [Float] {
+      let maps = TokenMaps(daam)
+      return try columns.flatMap { try maps.word($0.text, $0.places).values }
+    }
+    func group(_ name: String, _ wanted: ((AttentionPlace, MapSize) -> Bool)?, steps: [Float] = []) throws -> Report.WordMaps.Group? {
+      if let wanted, !recorder.layers.contains(where: { wanted($0.place, $0.size) }) { return nil }
+      let daam = try DAAM(recorder, image: 0, latents: base.latents, where: wanted)
+      return .init(name: name, height: daam.size.height, width: daam.size.width, total: try values(daam), steps: steps)
+    }
+    let stepwise = try DAAM.stepwise(base, levels: levels, image: 0)
+    var groups = [try group("all layers (DAAM)", nil, steps: stepwise.flatMap { try values($0) })]
+    for (name, side) in [("down", AttentionPlace.Side.down), ("middle", .mid), ("up", .up)] {
+      groups.append(try group(name, { place, _ in place.side == side }))
+    }
+    let sizes = Set(recorder.layers.map(\.size)).sorted { $0.count > $1.count }
+    if sizes.count > 1 { for size in sizes { groups.append(try group("\(size.height) × \(size.width)", { _, s in s == size })) } }
+
+    let neglect = try neglected(recorder)
+    let words = columns.map { column -> Report.WordMaps.Word in
+      if column.special { return .init(column.text, special: true) }
+      if let low = neglect[column.text] {
+        return .init(
+          column.text,
+          flag: .init(
+            .neglected, title: "neglected",
+            text: "Its largest attention anywhere, after competing with the other words, is \(decimal(low, 3)) on average over the steps (Attend-and-Excite's statistic)."))
+      }
+      if let cause = causes.first(where: { $0.word == column.text }), !cause.trust.isTrusted {
+        return .init(column.text, flag: .init(.untrusted, title: "not to be trusted", text: cause.trust.reason))
+      }
+      return .init(column.text)
+    }
+    let timesteps = base.manifest.timesteps
+    let maps = Report.WordMaps(
+      title: "cross-attention of “\(prompt.text)”", picture: try Report.Picture(RGBImage(picture), alt: "the picture made of “\(prompt.text)”"),
+      words: words, steps: stepwise.indices.map { "step \($0 + 1), t = \(Int(timesteps[min($0, timesteps.count - 1)].rounded()))" },
+      groups: groups.compactMap { $0 }, palette: try Self.palette(.inferno), unit: "attention, summed over the steps")
+    return Report.Section(
+      title: "Where each word went",
+      shows: "How much each place of the picture attends to each word of the prompt: DAAM's definition, one scale for all words.",
+      limits: "Attention tells where the network looked, not what made the picture; words marked with a flag fail a check that says so.",
+      parts: [maps] + (try budgetFigures()))
+  }
+
+  /// Words that are overlooked, with the mean over the steps of their largest attention.
+  private func neglected(_ recorder: CrossAttentionRecorder) throws -> [String: Double] {
+    let calls = Neglect.maxima(recorder, image: 0)
+    var out: [String: Double] = [:]
+    for word in prompt.distinctWords where !Self.functionWords.contains(word.lowercased()) {
+      let places = try prompt.places(of: word).map { $0 - 1 }
+      let maxima = calls.map { call in places.compactMap { call.indices.contains($0) ? Double(call[$0]) : nil }.max() ?? 0 }
+      let mean = maxima.reduce(0, +) / Double(max(1, maxima.count))
+      // Below the share that each word would have if all were alike, it never wins a place.
+      if mean < 1 / Double(max(1, prompt.contentCount)) { out[word] = mean }
+    }
+    return out
+  }
+
+  /// What the attention is spent on, and how widely it is spread.
+  private func budgetFigures() throws -> [any Report.Part] {
+    let budget = AttentionBudget(prompt: prompt)
+    try base.replay("unet.*.attn2.probs") { site, moment, tensor in
+      try budget.record(site, moment, tensor)
+      return nil
+    }
+    let entries = budget.entries(image: 0)
+    guard !entries.isEmpty else { return [] }
+    let names = budget.layers.map(Self.shortName)
+    let kinds: [(AttentionBudget.Kind, String)] = [(.bos, "BOS"), (.words, "words"), (.eos, "EOS"), (.padding, "padding")]
+    let shares = kinds.map { kind, _ in
+      budget.layers.indices.map { layer -> Double in
+        let all = entries.flatMap { $0[layer].map { $0[kind] } }
+        return all.reduce(0, +) / Double(max(1, all.count))
+      }
+    }
+    let bars = Figure(
+      title: "What the attention is spent on", subtitle: "share of the cross-attention by layer, mean over heads and steps", width: 720,
+      panels: [
+        Panel(
+          x: .categorical("layer", names), y: .linear("share", domain: 0...1), marks: zip(kinds, shares).map { .bars($1, label: $0.1) })
+      ])
+    let rows = budget.layers.indices.flatMap { layer in (0..<budget.heads[layer]).map { (layer, $0) } }
+    let entropy = rows.flatMap { layer, head in entries.map { $0[layer][head].entropy } }
+    let matrix = Figure(
+      title: "Entropy of the cross-attention", subtitle: "by layer and head (rows) and step (columns); low: it looks at few tokens", width: 720,
+      panels: [
+        Panel(
+          x: .categorical("step", entries.indices.map { "\($0 + 1)" }), y: .categorical("layer.head", rows.map { "\(names[$0.0]).\($0.1)" }),
+          marks: [
+            .heatmap(
+              entropy, rows: rows.count, columns: entries.count, colours: ColourScale(.viridis, "entropy", unit: "nats"))
+          ])
+      ])
+    let wordShare = shares[1].reduce(0, +) / Double(max(1, shares[1].count))
+    return [
+      Report.FigureRow([
+        try figure(
+          bars, caption: "BOS can carry nothing of the prompt (CLIP's mask is causal); EOS and the padding can.",
+          alt: "On average \(decimal(100 * wordShare, 0)) % of the attention goes to the words."),
+        try figure(
+          matrix, caption: "ln(\(prompt.chunks.count * prompt.length)) = \(decimal(Foundation.log(Double(prompt.chunks.count * prompt.length)), 2)) nats would be attention to all tokens alike.",
+          alt: "Entropy between \(decimal(entropy.min() ?? 0, 2)) and \(decimal(entropy.max() ?? 0, 2)) nats."),
+      ])
+    ]
+  }
+
+  /// `down 0.0`, `mid`, `up 2.1`.
+  static func shortName(_ place: AttentionPlace) -> String {
+    let numbers = place.path.split(separator: ".").compactMap { Int($0) }
+    return place.side == .mid ? "mid" : "\(place.side.rawValue) \(numbers.prefix(2).map(String.init).joined(separator: "."))"
+  }
+}
