@@ -27,7 +27,7 @@ let package = Package(
     .executableTarget(
       name: "sdlab",
       dependencies: [
-        "Engine", "Plots",
+        "Analysis", "Engine", "Plots",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Crypto", package: "swift-crypto"),
       ]),

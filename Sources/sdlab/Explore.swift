@@ -75,7 +75,7 @@ struct Explore: ParsableCommand {
       subtitle:
         "\(loaded.source.displayName), \(sampling.sampler.rawValue), \(sampling.steps) steps, guidance \(decimal(sampling.guidance, 1))",
       columnLabels: (0..<seeds).map { "seed \(sampling.seed &+ UInt64($0))" }, rowLabels: prompts)
-    try write(sheet, to: url)
+    try sheet.write(to: url)
     if report.json {
       try StandardOutput.json(
         Report(
@@ -100,16 +100,6 @@ struct Explore: ParsableCommand {
     return p
   }
 
-  private func write(_ sheet: ContactSheet, to url: URL) throws {
-    let bytes: [UInt8]
-    do { bytes = try sheet.render(.png) } catch let error as PlotError {
-      throw InputError(.cannotWrite, "\(url.relativePath): the sheet cannot be drawn: \(error.description)")
-    }
-    var metadata = PictureMetadata()
-    try metadata.addOrigin(sdlabVersion: Sdlab.version)
-    try Picture(bytes: bytes, name: url.relativePath).writePNG(to: url, metadata: metadata)
-  }
-
   private struct Report: Encodable {
     let sheet: String
     let prompts: [String]
@@ -122,7 +112,7 @@ struct Explore: ParsableCommand {
 
 extension ReportOptions {
   /// For runs that are part of something that has a progress bar of its own.
-  fileprivate static func quietly(_ report: ReportOptions) -> ReportOptions {
+  static func quietly(_ report: ReportOptions) -> ReportOptions {
     var quiet = report
     quiet.quiet = true
     return quiet
