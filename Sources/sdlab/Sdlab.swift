@@ -16,7 +16,10 @@ struct Sdlab: ParsableCommand {
       73 cannot write, 130 interrupted. SDLAB_THREADS sets the number of threads, NO_COLOR turns colours off.
       """,
     version: version,
-    subcommands: [Generate.self, Encode.self, Decode.self, Tokenize.self, Inspect.self, Rerun.self, Trace.self, Heatmap.self, Explore.self, Sheet.self, Reference.self, Runs.self])
+    subcommands: [
+      Explore.self, Generate.self, Encode.self, Decode.self, Tokenize.self, Inspect.self, Rerun.self, Trace.self, Heatmap.self, Interpolate.self,
+      Grid.self, Sheet.self, Runs.self, Reference.self,
+    ])
 
   static func main() {
     Interruption.watch()

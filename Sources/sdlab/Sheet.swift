@@ -75,7 +75,7 @@ struct Sheet: ParsableCommand {
       subtitle:
         "\(loaded.source.displayName), \(sampling.sampler.rawValue), \(sampling.steps) steps, guidance \(decimal(sampling.guidance, 1))",
       columnLabels: (0..<seeds).map { "seed \(sampling.seed &+ UInt64($0))" }, rowLabels: prompts)
-    try write(sheet, to: url)
+    try sheet.write(to: url)
     if report.json {
       try StandardOutput.json(
         Report(
@@ -98,16 +98,6 @@ struct Sheet: ParsableCommand {
     p.seed = sampling.seed
     p.count = seeds
     return p
-  }
-
-  private func write(_ sheet: ContactSheet, to url: URL) throws {
-    let bytes: [UInt8]
-    do { bytes = try sheet.render(.png) } catch let error as PlotError {
-      throw InputError(.cannotWrite, "\(url.relativePath): the sheet cannot be drawn: \(error.description)")
-    }
-    var metadata = PictureMetadata()
-    try metadata.addOrigin(sdlabVersion: Sdlab.version)
-    try Picture(bytes: bytes, name: url.relativePath).writePNG(to: url, metadata: metadata)
   }
 
   private struct Report: Encodable {

@@ -20,7 +20,8 @@ import Testing
     while try run.next() != nil {}
     #expect(budget.callSteps.count == c.calls)
     // diffusers lists its modules as down, up, mid.
-    let order = budget.layers.indices.filter { budget.layers[$0].side != .mid } + budget.layers.indices.filter { budget.layers[$0].side == .mid }
+    let order =
+      budget.layers.indices.filter { budget.layers[$0].side != .mid } + budget.layers.indices.filter { budget.layers[$0].side == .mid }
     for image in 0..<c.count {
       for half in guided ? [RowLabel.Half.cond, .uncond] : [.cond] {
         let all = budget.entries(image: image, half: half).flatMap { call in order.flatMap { call[$0] } }

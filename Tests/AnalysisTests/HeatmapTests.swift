@@ -25,6 +25,7 @@ import Testing
     var calls: Int
     var latentSize: [Int]
     var level: [Int]
+    var drift64: Double
     var testDescription: String { self.case }
     struct Word: Decodable, Sendable {
       var tokens: [Int]
@@ -56,7 +57,9 @@ import Testing
     let run = try model.denoising(c.request(), probes: recorder.probes(model))
     while try run.next() != nil {}
     if steps == nil {
-      #expect(largestDifference(run.latents, try Golden("heatmaps/runs.safetensors").nhwc("\(c.case):latents")) < 1e-3)
+      // As for every pipeline: four times what float32 costs diffusers itself on this case.
+      let latents = try Golden("heatmaps/runs.safetensors").nhwc("\(c.case):latents")
+      #expect(largestDifference(run.latents, latents) < max(1e-3, 4 * c.drift64))
       #expect(recorder.calls == c.calls)
     }
     return recorder
