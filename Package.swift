@@ -14,6 +14,7 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .systemLibrary(name: "CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
     .systemLibrary(name: "CCairo", pkgConfig: "cairo", providers: [.apt(["libcairo2-dev"])]),
@@ -21,8 +22,8 @@ let package = Package(
     .target(name: "Kernels"),
     .target(
       name: "Engine",
-      dependencies: ["Kernels", "COpenBLAS", "CPNG", "CTurboJPEG"]),
-    .target(name: "Analysis", dependencies: ["Engine"]),
+      dependencies: ["Kernels", "COpenBLAS", "CZlib", "CPNG", "CTurboJPEG"]),
+    .target(name: "Analysis", dependencies: ["Engine", "Kernels", "COpenBLAS"]),
     .target(name: "Plots", dependencies: ["CCairo", "CPango"]),
     .executableTarget(
       name: "sdlab",

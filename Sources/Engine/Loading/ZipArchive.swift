@@ -1,11 +1,22 @@
-/// The names in a zip file and where their bytes lie: what is needed to map a torch checkpoint, and no more.
+/// The names in a zip file and where their bytes lie: what is needed to map a torch checkpoint or to read an .npz file, and no more.
 ///
-/// Only stored entries, as torch writes them. A compressed entry is refused by name, so there is nothing that could unfold (a zip
-/// bomb); overlapping entries, names that occur twice, and local headers that contradict the directory are refused as well. zip64 is
+/// Only stored entries, as torch writes them, unless the caller takes deflated ones too, as `numpy.savez_compressed` writes them: then
+/// nothing is unfolded here, and no entry may claim more than deflate's largest ratio. Without that a compressed entry is refused by
+/// name, so there is nothing that could unfold (a zip bomb); overlapping entries, names that occur twice, and local headers that contradict the directory are refused as well. zip64 is
 /// understood. Checksums are not verified: that would read gigabytes before anything is used. (APPNOTE.TXT 6.3.10.)
 public struct ZipArchive {
-  /// Name to the range of its bytes in the file.
+  /// Name to the range of its bytes in the file, stored entries only.
   public let entries: [String: Range<Int>]
+  /// Name to what a deflated entry is; empty unless they were taken.
+  let deflated: [String: Deflated]
+  /// Name to the checksum (CRC-32) that the directory gives for the unfolded bytes.
+  let checksums: [String: UInt32]
+
+  /// Where a deflated entry lies and how many bytes it says that it becomes.
+  struct Deflated {
+    let range: Range<Int>
+    let size: Int
+  }
 
   private static let localSignature: UInt32 = 0x0403_4b50
   private static let directorySignature: UInt32 = 0x0201_4b50
@@ -19,8 +30,11 @@ public struct ZipArchive {
     file.count >= 4 && file.base.loadUnaligned(as: UInt32.self).littleEndian == localSignature
   }
 
-  public init(_ file: FileBytes) throws {
-    let reader = Reader(file)
+  /// - Parameter hint: what to do about a broken file.
+  public init(
+    _ file: FileBytes, takingDeflated: Bool = false, hint: String = "not a whole torch checkpoint; copy or download it again"
+  ) throws {
+    let reader = Reader(file, takingDeflated: takingDeflated, hint: hint)
     var end = try reader.end()
     if end.needs64 { end = try reader.end64(before: end.at) }
     guard end.count <= Self.maximumEntries else { throw reader.bad("\(end.count) entries, expected at most \(Self.maximumEntries)") }
@@ -28,18 +42,38 @@ public struct ZipArchive {
       throw reader.bad("the directory of \(end.count) entries lies outside of the file")
     }
     var entries: [String: Range<Int>] = [:]
+    var deflated: [String: Deflated] = [:]
+    var checksums: [String: UInt32] = [:]
     var spans: [Range<Int>] = []
     var at = end.start
     for _ in 0..<end.count {
-      let (name, span, data) = try reader.entry(&at, directory: end.start..<end.start + end.size)
-      guard entries.updateValue(data, forKey: name) == nil else { throw reader.bad("entry \(name) is there twice") }
-      spans.append(span)
+      let entry = try reader.entry(&at, directory: end.start..<end.start + end.size)
+      guard checksums.updateValue(entry.checksum, forKey: entry.name) == nil else { throw reader.bad("entry \(entry.name) is there twice") }
+      if let size = entry.unfolded {
+        deflated[entry.name] = Deflated(range: entry.data, size: size)
+      } else {
+        entries[entry.name] = entry.data
+      }
+      spans.append(entry.span)
     }
     spans.sort { ($0.lowerBound, $0.upperBound) < ($1.lowerBound, $1.upperBound) }
     for (a, b) in zip(spans, spans.dropFirst()) where b.lowerBound < a.upperBound {
       throw reader.bad("entries overlap at byte \(b.lowerBound)")
     }
     self.entries = entries
+    self.deflated = deflated
+    self.checksums = checksums
+  }
+
+  /// One record of the directory.
+  private struct Record {
+    var name: String
+    /// The local header and the data together.
+    var span: Range<Int>
+    var data: Range<Int>
+    var checksum: UInt32
+    /// Bytes that a deflated entry becomes; nil for a stored one.
+    var unfolded: Int?
   }
 
   /// The end record: where the directory is.
@@ -53,11 +87,15 @@ public struct ZipArchive {
 
   private struct Reader {
     let file: FileBytes
-    init(_ file: FileBytes) { self.file = file }
-
-    func bad(_ text: String) -> InputError {
-      InputError(.badData, "\(file.name): zip: \(text)", hint: "not a whole torch checkpoint; copy or download it again")
+    let takingDeflated: Bool
+    let hint: String
+    init(_ file: FileBytes, takingDeflated: Bool, hint: String) {
+      self.file = file
+      self.takingDeflated = takingDeflated
+      self.hint = hint
     }
+
+    func bad(_ text: String) -> InputError { InputError(.badData, "\(file.name): zip: \(text)", hint: hint) }
 
     /// A little-endian number; the range must be inside of the file.
     func number<T: FixedWidthInteger & BitwiseCopyable>(_ at: Int, _: T.Type) throws -> Int {
@@ -99,9 +137,7 @@ public struct ZipArchive {
     }
 
     /// Reads the directory record at `at` and moves past it.
-    ///
-    /// - Returns: the name, the bytes of the local header and data together, and the data alone.
-    func entry(_ at: inout Int, directory: Range<Int>) throws -> (String, Range<Int>, Range<Int>) {
+    func entry(_ at: inout Int, directory: Range<Int>) throws -> Record {
       guard at <= directory.upperBound - 46, try u32(at) == Int(directorySignature) else { throw bad("a broken directory record") }
       let nameLength = try u16(at + 28)
       let extraLength = try u16(at + 30)
@@ -110,6 +146,7 @@ public struct ZipArchive {
       let nameBytes = file.all[at + 46..<at + 46 + nameLength]
       guard let name = String(validating: nameBytes, as: UTF8.self) else { throw bad("an entry name that is not UTF-8") }
       let flags = try u16(at + 8)
+      let checksum = UInt32(try u32(at + 16))
       let method = try u16(at + 10)
       guard flags & 1 == 0 else { throw bad("entry \(name) is encrypted") }
       var stored = try u32(at + 20)
@@ -117,23 +154,31 @@ public struct ZipArchive {
       var local = try u32(at + 42)
       let extra = at + 46 + nameLength..<at + 46 + nameLength + extraLength
       try expand64(extra, &size, &stored, &local, name)
-      guard method == 0 else {
+      let isDeflated = takingDeflated && method == 8
+      guard method == 0 || isDeflated else {
         throw bad("entry \(name) is compressed (method \(method), \(stored) to \(size) bytes), expected stored as torch writes it")
       }
-      guard stored == size else { throw bad("entry \(name) is stored, yet \(stored) bytes are to become \(size)") }
+      // 258 bytes from two bits is the most that deflate can say.
+      guard !isDeflated || size / 1032 <= stored else {
+        throw bad("entry \(name): \(stored) bytes cannot become \(size)")
+      }
+      guard isDeflated || stored == size else { throw bad("entry \(name) is stored, yet \(stored) bytes are to become \(size)") }
       guard local <= directory.lowerBound - 30, try u32(local) == Int(localSignature) else {
         throw bad("entry \(name) has no local header")
       }
-      guard try u16(local + 8) == 0, try u16(local + 26) == nameLength else { throw bad("entry \(name): its local header says otherwise") }
+      guard try u16(local + 8) == method, try u16(local + 26) == nameLength else {
+        throw bad("entry \(name): its local header says otherwise")
+      }
       let start = local + 30 + nameLength + (try u16(local + 28))
-      guard start <= directory.lowerBound, size <= directory.lowerBound - start else {
+      guard start <= directory.lowerBound, stored <= directory.lowerBound - start else {
         throw bad("entry \(name) ends after byte \(file.count)")
       }
       guard file.all[local + 30..<local + 30 + nameLength].elementsEqual(nameBytes) else {
         throw bad("entry \(name): its local header says otherwise")
       }
       at = next
-      return (name, local..<start + size, start..<start + size)
+      return Record(
+        name: name, span: local..<start + stored, data: start..<start + stored, checksum: checksum, unfolded: isDeflated ? size : nil)
     }
 
     /// zip64: numbers that do not fit in 32 bits follow in extra field 1, in this order.
