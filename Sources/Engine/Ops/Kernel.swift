@@ -2,7 +2,7 @@ import Foundation
 import Kernels
 
 /// The SIMD loops for this processor, chosen once. `SDLAB_CPU=scalar|avx2|avx512` forces a lower level (never a higher one).
-enum Kernel {
+package enum Kernel {
   static let levelNames = ["scalar", "avx2", "avx512"]
 
   static let level: Int = {
@@ -11,7 +11,7 @@ enum Kernel {
     return min(best, wanted)
   }()
 
-  static let table: sdl_kernel_table = sdl_kernels(Int32(level)).pointee
+  package static let table: sdl_kernel_table = sdl_kernels(Int32(level)).pointee
 }
 
 /// What this process computes with, for reports: instruction set and number of threads.

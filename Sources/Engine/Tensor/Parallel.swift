@@ -1,5 +1,6 @@
 import COpenBLAS
 import Foundation
+import Synchronization
 
 /// The one owner of threads. BLAS runs single-threaded inside our own partitioning (measured, see ARCHITECTURE.md), so that every
 /// operation uses all cores, not only the matrix products, and a result depends on the number of chunks, not on a race.
@@ -37,6 +38,30 @@ private func inChunks(_ n: Int, _ chunks: Int, _ body: (Int, Range<Int>) -> Void
     nonisolated(unsafe) let run = escaping
     DispatchQueue.concurrentPerform(iterations: chunks) { i in
       run(i, n * i / chunks..<n * (i + 1) / chunks)
+    }
+  }
+}
+
+/// Runs `body` for each of `0..<tasks`, as threads become free.
+///
+/// What a task does may depend on its number alone, never on the thread or on `Threads.count`: then neither does the result. Tasks must write
+/// disjoint memory.
+package func inParallel(tasks: Int, _ body: (Int) -> Void) {
+  if tasks <= 0 { return }
+  let workers = min(Threads.count, tasks)
+  if workers == 1 {
+    for task in 0..<tasks { body(task) }
+    return
+  }
+  let next = Atomic<Int>(0)
+  withoutActuallyEscaping(body) { escaping in
+    nonisolated(unsafe) let run = escaping
+    DispatchQueue.concurrentPerform(iterations: workers) { _ in
+      while true {
+        let task = next.add(1, ordering: .relaxed).oldValue
+        if task >= tasks { return }
+        run(task)
+      }
     }
   }
 }

@@ -1,4 +1,4 @@
-// SIMD inner loops. Not API of the package: only Engine includes them. No state, no allocation, no threads.
+// SIMD inner loops. Not API of the package: only Engine and Analysis include them. No state, no allocation, no threads.
 //
 // Every function exists once in the source (kernels.inc) and is compiled for several instruction sets; `sdl_kernels(level)` gives the
 // table of one of them. All arrays are float32, contiguous unless a stride (in floats) is given.
@@ -34,6 +34,21 @@ typedef struct {
   void (*softmax_rows)(float *x, size_t rows, size_t columns, size_t visible);
   // y[r, :] = bias (zeros if bias is null)
   void (*fill_rows)(float *y, size_t rows, size_t c, const float *bias);
+
+  // Projections; see projection.inc.
+  size_t (*select_below)(const float *v, size_t n, float limit, int32_t first, int32_t *index, float *value);
+  size_t (*count_below)(const float *v, size_t n, float limit);
+  float (*squared_distance)(const float *a, const float *b, size_t n);
+  void (*repulsion_rows)(const float *x, const float *y, const float *z, size_t n, size_t from, size_t to, float *fx, float *fy, float *fz,
+                         double *potential);
+  void (*attraction_rows)(const int64_t *starts, const int32_t *columns, const float *p, const float *x, const float *y, const float *z,
+                          size_t from, size_t to, float *fx, float *fy, float *fz);
+  void (*spread)(const float *x, const float *y, size_t n, float *grid, size_t stride);
+  void (*interpolate)(const float *x, const float *y, size_t n, const float *grid, size_t stride, float *value, float *dx, float *dy);
+  void (*fft_pass)(size_t radix, size_t n, size_t s, size_t batch, const float *xr, const float *xi, float *yr, float *yi,
+                   const float *cosine, const float *sine);
+  void (*umap_rows)(const int64_t *starts, const int32_t *columns, const float *period, float *due, size_t n, size_t d, size_t from, size_t to,
+                    float epoch, float rate, float alpha, float a, float b, uint64_t seed, const float *old, float *now);
 } sdl_kernel_table;
 
 enum { SDL_SCALAR = 0, SDL_AVX2 = 1, SDL_AVX512 = 2 };
