@@ -51,10 +51,15 @@ public struct SelfAttentionMaps: Sendable {
     }
     // More vectors than asked for make the wanted ones converge by a larger gap.
     let k = min(n, count + 6)
-    var v = (0..<k).map { j in (0..<n).map { i in Double((i * 7919 + j * 104729 + 1) % 1009) / 1009 - 0.5 } }
+    var v: [[Double]] = (0..<k).map { j in
+      (0..<n).map { i -> Double in
+        let scrambled = (i * 7919 + j * 104_729 + 1) % 1009
+        return Double(scrambled) / 1009 - 0.5
+      }
+    }
     Self.orthonormalize(&v)
     for _ in 0..<60 {
-      v = v.map { x in
+      v = v.map { (x: [Double]) -> [Double] in
         var y = [Double](repeating: 0, count: n)
         for r in 0..<n {
           var dot = 0.0

@@ -57,9 +57,9 @@ public struct LatentFeatures: Sendable {
         let pixels = h.shape[1] * h.shape[2]
         pooled = h.withUnsafeBuffer { p in
           (0..<h.shape[0]).map { row in
-            (0..<channels).map { c in
-              Float((0..<pixels).reduce(0.0) { $0 + Double(p[(row * pixels + $1) * channels + c]) } / Double(pixels))
-            }
+            var sums = [Double](repeating: 0, count: channels)
+            for i in 0..<pixels { for c in 0..<channels { sums[c] += Double(p[(row * pixels + i) * channels + c]) } }
+            return sums.map { Float($0 / Double(pixels)) }
           }
         }
         return nil

@@ -6,7 +6,7 @@ import Plots
 extension ExploreStudy {
   /// What lies between two prompts and between two seeds.
   mutating func betweenSection() throws -> Report.Section {
-    let ends = try Blending.conditionings([prompt.text, other], on: run.model, run.request)
+    let ends = try run.model.conditionings([prompt.text, other], run.request)
     let (a, b) = (ends[0], ends[1])
     let name = other.isEmpty ? "the empty prompt" : "“\(other)”"
     var modes: [Report.ImageGrid.Mode] = []

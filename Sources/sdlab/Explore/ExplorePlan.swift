@@ -58,7 +58,7 @@ struct ExplorePlan {
   }
 
   /// Seconds that all passes will take; projections and drawing come to it.
-  func seconds(_ rate: Rate) -> Double { Double(passes) * rate.step * 1.1 + Double(pictures + 8) * rate.decode + 12 }
+  func wallSeconds(_ rate: Rate) -> Double { Double(passes) * rate.step * 1.1 + Double(pictures + 8) * rate.decode + 12 }
 
   /// Makes everything smaller until it fits, the least telling first.
   /// - Throws: `InputError` (usage) when even the smallest does not.
@@ -72,7 +72,7 @@ struct ExplorePlan {
       { p in p.words > 1 ? { p.words -= 1; return true }() : false },
     ]
     var at = 0
-    while self.seconds(rate) > limit {
+    while wallSeconds(rate) > limit {
       var changed = false
       for _ in shrink.indices where !changed {
         changed = shrink[at % shrink.count](&self)
@@ -80,7 +80,7 @@ struct ExplorePlan {
       }
       guard changed else {
         throw InputError(
-          .usage, "--budget: the smallest exploration takes \(duration(self.seconds(rate))) here",
+          .usage, "--budget: the smallest exploration takes \(duration(wallSeconds(rate))) here",
           hint: "give more minutes, a smaller --width and --height, or use `sdlab trace` and `sdlab heatmap`")
       }
     }
@@ -89,7 +89,7 @@ struct ExplorePlan {
   func describe(_ rate: Rate, _ estimate: Estimate) -> String {
     table([
       ["passes", "\(passes) through the UNet, \(rows) rows each: \(pictures) pictures of \(steps) steps"],
-      ["memory", "about \(bytes(estimate.memoryBytes))"], ["time", "about \(duration(seconds(rate))) at \(duration(rate.step)) a pass"],
+      ["memory", "about \(bytes(estimate.memoryBytes))"], ["time", "about \(duration(wallSeconds(rate))) at \(duration(rate.step)) a pass"],
     ])
   }
 
@@ -107,6 +107,6 @@ struct ExplorePlan {
   func outline(_ rate: Rate, _ estimate: Estimate) -> Outline {
     Outline(
       passes: passes, pictures: pictures, steps: steps, frames: frames, seeds: seeds, words: words, memoryBytes: estimate.memoryBytes,
-      seconds: seconds(rate))
+      seconds: wallSeconds(rate))
   }
 }

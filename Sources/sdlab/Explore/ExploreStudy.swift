@@ -35,7 +35,8 @@ struct ExploreStudy {
     let latents = MapSize(height: run.parameters.height / factor, width: run.parameters.width / factor)
     level = CrossAttentionRecorder(model: run.model, latents: latents).level
     let total = try run.indices().count
-    looks = Array(Set([0, total / 4, total / 2, total * 3 / 4, total - 1].filter { (0..<total).contains($0) })).sorted()
+    let looks = Array(Set([0, total / 4, total / 2, total * 3 / 4, total - 1].filter { (0..<total).contains($0) })).sorted()
+    self.looks = looks
     let level = level
     let probe = try run.plan([CaptureSpec("unet.*.attn1.probs", reduce: .heads), CaptureSpec("unet.up_blocks.*.resnets.*.out")])
     let selfSites = probe.entries.filter { $0.site.hasSuffix(".probs") && $0.shape[3] == level.count && level.count <= 1024 }.map(\.site)
