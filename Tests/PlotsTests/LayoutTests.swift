@@ -16,8 +16,16 @@ import Testing
       #expect(inside, "\(comment): '\(t.string.prefix(40))' at \(b) is outside of \(size)")
       if !mayCut { #expect(!t.cut, "\(comment): '\(t.string.prefix(60))' is cut") }
     }
-    // Upright boxes of slanted labels overlap though the letters do not; texts inside a plot are the caller's.
-    let upright = texts.filter { $0.role != .mark && !($0.role == .xTick && $0.box.height > 40) }
+    // Of slanted labels the lines are compared, not the boxes around them.
+    for panel in 0..<figure.panels.count {
+      let slanted = texts.filter { $0.panel == panel && $0.slantedHeight > 0 }.sorted { $0.box.x + $0.box.width < $1.box.x + $1.box.width }
+      for (a, b) in zip(slanted, slanted.dropFirst()) {
+        let distance = (b.box.x + b.box.width - a.box.x - a.box.width) * sin(AxisLayout.angle)
+        #expect(distance >= a.slantedHeight - 1.5, "\(comment): '\(a.string)' and '\(b.string)'")
+      }
+    }
+    // Texts inside a plot are the caller's.
+    let upright = texts.filter { $0.role != .mark && $0.slantedHeight == 0 }
     for i in upright.indices {
       for j in upright.indices where j > i {
         var (a, b) = (upright[i].box, upright[j].box)

@@ -67,8 +67,8 @@ import Testing
     let midnight = 1_709_164_800.0  // 29 February 2024
     #expect(Ticks.time(midnight - 100, midnight + 3 * 3600, count: 4).labels == ["29 Feb 00:00", "01:00", "02:00", "03:00"])
     #expect(Ticks.time(midnight, midnight + 2 * 86_400, count: 3).labels == ["29 Feb 2024", "1 Mar", "2 Mar"])
-    #expect(Ticks.time(midnight, midnight + 200 * 86_400, count: 5).labels.first == "Apr 2024")
-    #expect(Ticks.time(0, 50 * 365.25 * 86_400, count: 6).labels == ["1970", "1980", "1990", "2000", "2010"])
+    #expect(Ticks.time(midnight, midnight + 200 * 86_400, count: 5).labels.first == "Mar 2024")
+    #expect(Ticks.time(0, 50 * 365.25 * 86_400, count: 6).labels == ["1970", "1980", "1990", "2000", "2010", "2020"])
     // Every day of 1200 years, there and back.
     var days = Ticks.days(year: 1600, month: 1)
     while days < Ticks.days(year: 2800, month: 1) {

@@ -43,10 +43,12 @@ extension Colour {
 }
 
 extension Theme {
-  /// Colours for categories; the ninth is the first again (marks then change their shape or dashes). Each has a contrast of 3:1 with
+  /// Colours for categories; the ninth is the first again (marks then change their shape or dashes). Each has a contrast of at least 3:1 with
   /// the background.
   public var categories: [Colour] {
-    Colour.okabeIto.map { Colour($0).readable(on: background) } + [text]
+    // Light on dark looks thinner than it measures.
+    let ratio = Colour(0xffffff).contrast(with: background) > Colour(0).contrast(with: background) ? 4.5 : 3
+    return Colour.okabeIto.map { Colour($0).readable(on: background, ratio: ratio) } + [text]
   }
 
   func category(_ i: Int) -> Colour {

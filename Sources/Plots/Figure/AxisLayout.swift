@@ -15,7 +15,10 @@ struct AxisLayout {
   static let angle = 40 * Double.pi / 180
   static func gap(_ em: Double) -> Double { em * 0.5 }
 
-  init(_ axis: Axis, _ scale: Scale, horizontal: Bool, cell: Size, _ canvas: Canvas) throws {
+  /// - Parameters:
+  ///   - sharesLine: the names of both axes stand over the plot, side by side.
+  ///   - cell: the room of the whole panel.
+  init(_ axis: Axis, _ scale: Scale, horizontal: Bool, sharesLine: Bool, cell: Size, _ canvas: Canvas) throws {
     self.axis = axis
     self.scale = scale
     guard axis.visible else { return }
@@ -40,7 +43,7 @@ struct AxisLayout {
       let isCategorical = if case .categorical = axis.kind { true } else { false }
       let text =
         isCategorical ? caption : horizontal ? (axis.reversed ? "← \(caption)" : "\(caption) →") : "\(axis.reversed ? "↓" : "↑") \(caption)"
-      name = try canvas.label(text, canvas.theme.quietText, width: cell.width, lines: 2)
+      name = try canvas.label(text, canvas.theme.quietText, width: cell.width * (sharesLine ? 0.47 : 1), lines: 2)
     }
   }
 
@@ -50,16 +53,27 @@ struct AxisLayout {
     let em = canvas.em
     let most = max(2, Int(length / (horizontal ? em * 6.5 : em * 3.6)) + 1)
     var found = Ticks()
-    for count in stride(from: most, through: 2, by: -1) {
+    func set(_ count: Int) throws {
       found = scale.ticks(count: count)
-      guard found.values.count < 200 else { continue }
-      labels = try zip(found.values, found.labels).compactMap { value, text in
+      labels = try zip(found.values, found.labels).prefix(200).compactMap { value, text in
         try scale(value).map { ($0, try canvas.label(text, width: cell.width * 0.4)) }
       }
-      if fits(horizontal: horizontal, em) { break }
     }
-    // Two labels may still touch: then the first stands alone.
-    if !fits(horizontal: horizontal, em) { labels = Array(labels.prefix(1)) }
+    for count in stride(from: most, through: 2, by: -1) {
+      try set(count)
+      if labels.count >= 2, fits(horizontal: horizontal, em) { break }
+    }
+    if labels.count < 2 || !fits(horizontal: horizontal, em) {
+      // Long numbers: those of the densest ticks that do not touch the one before.
+      try set(most)
+      var kept: [(at: Double, label: Canvas.Label)] = []
+      let all = labels.sorted { $0.at < $1.at }
+      for candidate in all {
+        labels = kept.suffix(1) + [candidate]
+        if fits(horizontal: horizontal, em) { kept.append(candidate) }
+      }
+      labels = kept
+    }
     minor = found.minor.compactMap { scale($0) }
     return found.exponent
   }
@@ -109,6 +123,12 @@ struct AxisLayout {
         labels = wrapped
         return
       }
+    }
+    // Over a plot there is no room for them.
+    if axis.onTop {
+      labels = try set(every: step < 3 ? 1 : densest, width: max(room, em), lines: 3, .centre)
+      if !fits(horizontal: true, em * 0.5) { labels = try set(every: step) }
+      return
     }
     slanted = true
     let line = (lying.first?.1.size.height ?? em) / sin(Self.angle)

@@ -11,6 +11,8 @@ struct DrawnText: Equatable {
   /// Upright box around it.
   var box: Rectangle
   var cut: Bool
+  /// Height of its letters' line when it rises to the right, ending at the box's upper right corner; 0 when it lies.
+  var slantedHeight = 0.0
 }
 
 /// A surface with a theme, and a memory of the texts that were drawn.
@@ -66,10 +68,11 @@ final class Canvas {
     let width = w * cos(angle) + h * sin(angle)
     let box = Rectangle(
       x: x - w * cos(angle) - h / 2 * sin(angle), y: y - h / 2 * cos(angle), width: width, height: w * sin(angle) + h * cos(angle))
-    note(label, box, role)
+    note(label, box, role, slantedHeight: h)
   }
 
-  private func note(_ label: Label, _ box: Rectangle, _ role: DrawnText.Role) {
-    texts.append(DrawnText(role: role, panel: panel, string: label.string, box: box, cut: label.text.isCut))
+  private func note(_ label: Label, _ box: Rectangle, _ role: DrawnText.Role, slantedHeight: Double = 0) {
+    texts.append(
+      DrawnText(role: role, panel: panel, string: label.string, box: box, cut: label.text.isCut, slantedHeight: slantedHeight))
   }
 }

@@ -44,7 +44,11 @@ extension FigureLayout.Plot {
     let em = canvas.em
     if let title { canvas.draw(title, x: headX, y: cell.y, .panelTitle) }
     legend.draw(x: headX, y: cell.y + (title.map { $0.size.height + em * 0.5 } ?? 0), canvas)
-    if let name = y.name { canvas.draw(name, x: headX, y: frame.y - em * 0.65 - name.size.height, .axisName) }
+    let top = prepared.panel.x.onTop ? x.depth : 0
+    if let name = y.name { canvas.draw(name, x: headX, y: frame.y - top - em * 0.65 - name.size.height, .axisName) }
+    if prepared.panel.x.onTop, let name = x.name {
+      canvas.draw(name, x: frame.x + frame.width - name.size.width, y: frame.y - top - em * 0.65 - name.size.height, .axisName)
+    }
   }
 
   private func drawGrid(on canvas: Canvas) {
@@ -62,6 +66,12 @@ extension FigureLayout.Plot {
     guard prepared.panel.x.visible else { return }
     let (s, theme, em) = (canvas.surface, canvas.theme, canvas.em)
     let bottom = frame.y + frame.height
+    if prepared.panel.x.onTop {
+      for (at, label) in x.labels {
+        canvas.draw(label, x: at - label.size.width / 2, y: frame.y - AxisLayout.gap(em) - label.size.height, .xTick)
+      }
+      return
+    }
     if line { s.line(Point(x: frame.x, y: bottom), Point(x: frame.x + frame.width, y: bottom), theme.quietText, width: 0.9) }
     if !x.isCategorical {
       for at in x.minor { s.line(Point(x: at, y: bottom), Point(x: at, y: bottom + em * 0.18), theme.quietText, width: 0.6) }

@@ -135,17 +135,18 @@ struct FigureLayout {
           var frame = Rectangle(x: cell.x + left[c], y: y + above[r], width: cellWidth - left[c] - right[c], height: heights[r])
           if natural[i].exact { frame = Self.fitted(prepared[i], frame, em) }
           let scales = try prepared[i].scales(frame)
+          let onTop = prepared[i].panel.x.onTop
           let cellSize = Size(width: cellWidth, height: cell.height)
           let plot = Plot(
             prepared: prepared[i], cell: cell, frame: frame,
-            x: try AxisLayout(prepared[i].panel.x, scales.x, horizontal: true, cell: cellSize, canvas),
-            y: try AxisLayout(prepared[i].panel.y, scales.y, horizontal: false, cell: cellSize, canvas), title: heads[i].title,
+            x: try AxisLayout(prepared[i].panel.x, scales.x, horizontal: true, sharesLine: onTop, cell: cellSize, canvas),
+            y: try AxisLayout(prepared[i].panel.y, scales.y, horizontal: false, sharesLine: onTop, cell: cellSize, canvas), title: heads[i].title,
             legend: heads[i].legend, bar: heads[i].bar)
           plots.append(plot)
           grow(&left[c], max(plot.y.depth, plot.x.overhang.left))
           grow(&right[c], plot.x.overhang.right)
-          grow(&above[r], heads[i].height(em) + (plot.y.name.map { $0.size.height + em * 0.65 } ?? (plot.y.labels.isEmpty ? 0 : em * 0.6)))
-          grow(&below[r], plot.x.depth + (plot.x.name.map { $0.size.height + em * 0.2 } ?? 0) + (plot.y.labels.isEmpty ? 0 : em * 0.2))
+          grow(&above[r], heads[i].height(em) + plot.roomAbove(em))
+          grow(&below[r], plot.roomBelow(em))
         }
         y += above[r] + heights[r] + below[r] + gap
       }
@@ -198,6 +199,20 @@ struct FigureLayout {
 }
 
 extension FigureLayout.Plot {
+  /// Names and labels over the plot; half of the uppermost label of the y axis too.
+  fileprivate func roomAbove(_ em: Double) -> Double {
+    let names = max(y.name?.size.height ?? 0, prepared.panel.x.onTop ? x.name?.size.height ?? 0 : 0)
+    let labels = prepared.panel.x.onTop ? x.depth : 0
+    if names > 0 { return names + em * 0.65 + labels }
+    return max(labels, y.labels.isEmpty ? 0 : em * 0.6)
+  }
+
+  fileprivate func roomBelow(_ em: Double) -> Double {
+    let half = y.labels.isEmpty ? 0 : em * 0.6
+    if prepared.panel.x.onTop { return half }
+    return max(half, x.depth + (x.name.map { $0.size.height + em * 0.2 } ?? 0) + (y.labels.isEmpty ? 0 : em * 0.2))
+  }
+
   /// One area for each mark.
   func areas(_ canvas: Canvas) -> [PlotArea] {
     prepared.panel.marks.indices.map { i in

@@ -90,14 +90,15 @@ private struct Heatmap: MarkBody {
     let (w, h) = (box.width / Double(grid.columns), box.height / Double(grid.rows))
     guard grid.values.count <= 10_000, h > area.canvas.em * 0.8, w > area.canvas.em else { return }
     let size = min(0.8, h / area.canvas.em * 0.6)
-    let texts = try grid.values.map { try area.canvas.label($0.isFinite ? NumberFormat.short($0) : "–", size: size) }
+    let written = NumberFormat.uniform(grid.values)
+    let texts = try grid.values.map { try area.canvas.label(written($0), size: size) }
     guard texts.allSatisfy({ $0.size.width <= w * 0.94 && $0.size.height <= h }) else { return }
     for r in 0..<grid.rows {
       for c in 0..<grid.columns {
         let v = grid.value(r, c, flipX, flipY)
         let ground = colours.colour(v) ?? area.theme.line
         let ink = Colour(0).contrast(with: ground) > Colour(0xffffff).contrast(with: ground) ? Colour(0) : Colour(0xffffff)
-        let label = try area.canvas.label(v.isFinite ? NumberFormat.short(v) : "–", size: size, ink)
+        let label = try area.canvas.label(written(v), size: size, ink)
         let x = box.x + (Double(c) + 0.5) * w - label.size.width / 2
         area.canvas.draw(label, x: x, y: box.y + (Double(r) + 0.5) * h - label.size.height / 2, .mark)
       }

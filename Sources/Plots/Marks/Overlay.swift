@@ -46,7 +46,7 @@ struct Overlay: MarkBody {
     var mixed = try blended(colours)
     if flipX || flipY { mixed = try mixed.flipped(flipX, flipY) }
     try area.surface.draw(mixed, in: box)
-    if !contours.isEmpty { ContourLines.draw(grid, contours, ink: nil, width: 1, in: area) }
+    if !contours.isEmpty { ContourLines.draw(smooth ? refined() : grid, contours, ink: nil, width: 1, in: area) }
   }
 
   /// The picture with the colours mixed in: magnified by a whole number first if it is small, so that a smooth map is smooth.
@@ -70,6 +70,18 @@ struct Overlay: MarkBody {
       }
     }
     return try RGBImage(width: w, height: h, pixels: pixels)
+  }
+
+  /// The interpolated map on cells so small that its contours are curves.
+  private func refined() -> Grid {
+    let factor = max(1, 256 / max(grid.rows, grid.columns))
+    let (rows, columns) = (grid.rows * factor, grid.columns * factor)
+    var values: [Double] = []
+    values.reserveCapacity(rows * columns)
+    for r in 0..<rows {
+      for c in 0..<columns { values.append(sample((Double(c) + 0.5) / Double(columns), (Double(r) + 0.5) / Double(rows))) }
+    }
+    return Grid(values: values, rows: rows, columns: columns, x: grid.x, y: grid.y)
   }
 
   /// The value at a place, both coordinates 0 to 1. Beyond the outermost centres it stays as it is there.

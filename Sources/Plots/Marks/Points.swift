@@ -94,6 +94,7 @@ private struct Points: MarkBody {
     let theme = area.theme
     let palette = theme.categories.map { $0.with(alpha: opacity) }
     let quiet = theme.quietText.with(alpha: opacity * 0.5)
+    let rim = theme.quietText.with(alpha: opacity)
     var current: Colour?
     for i in xs.indices {
       guard let p = area.point(xs[i], ys[i]) else { continue }
@@ -115,7 +116,14 @@ private struct Points: MarkBody {
         current = colour
       }
       sign.trace(cairo, x: p.x, y: p.y, radius: radius)
-      cairo_fill(cairo)
+      // The ends of palettes vanish on one of the grounds: such points get a rim.
+      let needsRim = if case .values = paint { radius >= 1.5 && colour.contrast(with: theme.background) < 2 } else { false }
+      if needsRim { cairo_fill_preserve(cairo) } else { cairo_fill(cairo) }
+      guard needsRim else { continue }
+      cairo_set_source_rgba(cairo, rim.red, rim.green, rim.blue, rim.alpha)
+      cairo_set_line_width(cairo, 0.7)
+      cairo_stroke(cairo)
+      current = nil
     }
   }
 }

@@ -19,12 +19,14 @@ public struct Axis: Sendable, Equatable {
   public var reversed: Bool
   /// The automatic domain reaches to zero.
   public var zero: Bool
+  /// An x axis over the plot instead of under it: for tables of pictures.
+  public var onTop: Bool
   /// An axis that is not visible has no labels, no lines and takes no room.
   public var visible: Bool
 
   public init(
     _ kind: Kind, name: String = "", unit: String = "", domain: ClosedRange<Double>? = nil, reversed: Bool = false, zero: Bool = false,
-    visible: Bool = true
+    onTop: Bool = false, visible: Bool = true
   ) {
     self.kind = kind
     self.name = name
@@ -32,6 +34,7 @@ public struct Axis: Sendable, Equatable {
     self.domain = domain
     self.reversed = reversed
     self.zero = zero
+    self.onTop = onTop
     self.visible = visible
   }
 

@@ -32,6 +32,15 @@ enum NumberFormat {
     return text.contains(".") ? trimmed(text) : text
   }
 
+  /// A function that writes all of `values` with the same decimals: three digits for the largest. Values of many magnitudes each get their
+  /// own.
+  static func uniform(_ values: [Double]) -> (Double) -> String {
+    let largest = values.lazy.filter(\.isFinite).map { abs($0) }.max() ?? 0
+    guard largest >= 0.01, largest < 1e6 else { return short }
+    let decimals = max(0, 2 - Int(floor(log10(largest))))
+    return { $0.isFinite ? fixed($0, decimals) : short($0) }
+  }
+
   /// A label of a logarithmic axis: decimals near 1, powers beyond.
   static func logLabel(_ value: Double) -> String {
     let magnitude = Int(floor(log10(value) + 1e-9))

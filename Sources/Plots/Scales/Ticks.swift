@@ -121,18 +121,11 @@ struct Ticks: Equatable {
     let last = Int(floor(log10(high) + 1e-9))
     let decades = last - first + 1
     // Less than a decade is nearly linear: 1, 2, 5 may all miss it.
-    if decades < 2, high / low < 8 {
-      var ticks = linear(low, high, count: count)
-      if ticks.exponent != 0 {
-        ticks.labels = ticks.values.map(NumberFormat.short)
-        ticks.exponent = 0
-      }
-      return ticks
-    }
+    if decades < 2, high / low < 8 { return linear(low, high, count: count) }
     func inside(_ v: Double) -> Bool { v >= low * (1 - 1e-9) && v <= high * (1 + 1e-9) }
     var ticks = Ticks()
     if decades > count {
-      let stride = Int((Double(decades) / Double(max(count, 1))).rounded(.up))
+      let stride = [2, 3, 5, 10, 20, 50, 100].first { Double(decades) / Double($0) <= Double(count) + 0.5 } ?? 200
       ticks.values = (first...last).filter { $0 % stride == 0 }.map { pow(10, Double($0)) }
       ticks.minor = (first...last).filter { $0 % stride != 0 }.map { pow(10, Double($0)) }
     } else {
