@@ -14,18 +14,19 @@ BINARIES = .build/release
 # Tests see internal names, which changes how everything is compiled: a folder of their own spares building all of it anew each time.
 TESTS = --scratch-path .build-test -c release -Xswiftc -enable-testing
 SOURCES = Package.swift Sources Tests Benchmarks Fuzz
-CHART = out/explore.png
+PROMPT ?= a red house next to a green tree at night
+REPORT = out/explore.html
 
 .DEFAULT_GOAL := help
-.PHONY: help explore build test install uninstall setup lint format goldens fuzz bench bench-layout clean
+.PHONY: help explore build test install uninstall setup lint format goldens fuzz bench bench-layout browser notebooks reference clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-explore: build ## draw a sheet of pictures by the model that comes with sdlab
-	@mkdir -p $(dir $(CHART))
-	@$(BINARIES)/sdlab explore -f -o $(CHART) > /dev/null
-	@echo "The contact sheet is in $(CHART). Next: $(BINARIES)/sdlab generate \"a red house at night\""
+explore: build ## make a picture, look inside and tell it in one HTML report (PROMPT=...)
+	@mkdir -p $(dir $(REPORT))
+	@SDLAB_RUNS=out/runs $(BINARIES)/sdlab explore "$(PROMPT)" -f -o $(REPORT) > /dev/null
+	@echo "The report is in $(REPORT): open it in a browser. Next: $(BINARIES)/sdlab explore \"a blue boat on the sea\""
 
 build: setup ## build sdlab into .build/release
 	$(SWIFT) build -c release
@@ -73,6 +74,12 @@ bench-layout: setup ## the measurements behind the memory layout
 	clang -O3 -std=gnu17 $$(pkg-config --cflags openblas) -ISources/Kernels/include Benchmarks/layout/layout.c Sources/Kernels/kernels.c \
 	  $$(pkg-config --libs openblas) -lm -lpthread -o .build-layout/layout
 	.build-layout/layout
+
+browser: setup ## open a report in Chromium and check it: hovering, keyboard, accessibility
+	Tests/Browser/run
+
+reference: build ## compute anew where the reference scenes lie in the model that comes with sdlab
+	$(BINARIES)/sdlab reference -f -o Resources/scenes-reference/features.safetensors
 
 clean: ## remove what was built
 	rm -rf .build .build-test .build-layout Fuzz/.build

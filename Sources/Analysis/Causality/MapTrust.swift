@@ -1,4 +1,5 @@
 import Engine
+import Foundation
 
 /// Whether a word's heatmap tells where the word acts: its agreement with the change that knocking the word out makes, beside maps that cannot know.
 public struct MapTrust: Sendable {
@@ -10,6 +11,15 @@ public struct MapTrust: Sendable {
     case shuffledTokens
     /// The map of the word in another picture.
     case otherSeed
+
+    /// For people.
+    public var name: String {
+      switch self {
+      case .absentWord: "map of an absent word"
+      case .shuffledTokens: "map of other tokens"
+      case .otherSeed: "map from another seed"
+      }
+    }
   }
 
   /// Spearman correlation of the map with the change map; nil when one of them is constant.
@@ -47,14 +57,14 @@ public struct MapTrust: Sendable {
       (isTrusted, reason) = (false, "correlation \(Self.text(own)) is below \(Self.threshold)")
     } else if lead < Self.margin {
       (isTrusted, reason) = (
-        false, "correlation \(Self.text(own)) is not \(Self.margin) above the control \(best.kind.rawValue) (\(Self.text(best.score ?? 0)))"
+        false, "correlation \(Self.text(own)) is not \(Self.margin) above the \(best.kind.name) (\(Self.text(best.score ?? 0)))"
       )
     } else {
-      (isTrusted, reason) = (true, "correlation \(Self.text(own)), best control \(best.kind.rawValue) \(Self.text(best.score ?? 0))")
+      (isTrusted, reason) = (true, "correlation \(Self.text(own)), the best control, the \(best.kind.name), \(Self.text(best.score ?? 0))")
     }
   }
 
-  private static func text(_ x: Double) -> String { String((x * 100).rounded() / 100) }
+  private static func text(_ x: Double) -> String { String(format: "%.2f", x) }
 
   /// As many positions as the word has, drawn from the other tokens of the prompt; fewer when there are not so many.
   ///

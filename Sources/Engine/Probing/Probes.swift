@@ -43,7 +43,7 @@ public struct Probes {
     for pattern in patterns {
       let matching = sites.filter { Glob.matches(pattern, $0.path) }
       if matching.isEmpty {
-        let near = EditDistance.nearest(to: pattern, among: sites.map(\.path), count: 3)
+        let near = Self.nearMisses(pattern, sites)
         throw InputError(
           .usage, "no site matches '\(pattern)'",
           hint: (near.isEmpty ? "" : "did you mean \(near.joined(separator: ", "))? ") + "`sdlab inspect MODEL --sites` lists all")
@@ -52,6 +52,16 @@ public struct Probes {
     }
     self.wanted = wanted
     self.handler = handler
+  }
+
+  /// Sites that were probably meant; behind a star only the rest of the pattern is compared, with ends of paths of as many parts.
+  private static func nearMisses(_ pattern: String, _ sites: [Site]) -> [String] {
+    guard let star = pattern.lastIndex(of: "*") else { return EditDistance.nearest(to: pattern, among: sites.map(\.path), count: 3) }
+    let (head, tail) = (pattern[...star], pattern[pattern.index(after: star)...])
+    let parts = tail.split(separator: ".", omittingEmptySubsequences: false).count - (tail.hasPrefix(".") ? 1 : 0)
+    let ends = Set(sites.map { $0.path.split(separator: ".").suffix(max(1, parts)).joined(separator: ".") })
+    let wanted = String(tail.drop { $0 == "." })
+    return EditDistance.nearest(to: wanted, among: ends, count: 3, limit: max(2, wanted.count / 2)).map { "\(head).\($0)" }
   }
 
   func wants(_ site: Site) -> Bool { wanted[site.id] }

@@ -8,7 +8,7 @@ struct ExplorePlan {
   /// Further seeds whose way is drawn through the projection.
   private(set) var seeds = 4
   /// Frames of each way between two prompts.
-  private(set) var frames = 7
+  private(set) var frames = 6
   /// Passes that the search for even spacing may take beside its frames.
   private(set) var search = 8
   /// Rows and columns of the grid of prompts and noises.

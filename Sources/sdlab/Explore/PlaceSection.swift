@@ -88,13 +88,16 @@ extension ExploreStudy {
     scores.append(("time", duration(result.seconds)))
     var trajectories: [Report.Scatter.Trajectory] = []
     if let pca = result.pca {
+      // The first predictions lie far outside and would press the crowd into a line.
+      let (xs, ys) = (Self.widened((0..<crowd).map(x)), Self.widened((0..<crowd).map(y)))
       for (i, path) in paths.enumerated() {
-        let flat = try Points(path.map(\.array), name: "predicted x0")
-        let projected = try pca.transform(flat).values
+        let projected = try pca.transform(Points(path.map(\.array), name: "predicted x0")).values
+        let inside = path.indices.filter { xs.contains(projected[$0 * d]) && ys.contains(projected[$0 * d + 1]) }
+        guard !inside.isEmpty else { continue }
         trajectories.append(
           .init(
-            label: i == 0 ? "this picture" : "seed \(run.parameters.seed &+ UInt64(i))", x: path.indices.map { projected[$0 * d] },
-            y: path.indices.map { projected[$0 * d + 1] }, steps: path.indices.map { "step \($0 + 1)" }))
+            label: i == 0 ? "this picture" : "seed \(run.parameters.seed &+ UInt64(i))", x: inside.map { projected[$0 * d] },
+            y: inside.map { projected[$0 * d + 1] }, steps: inside.map { "step \($0 + 1)" }))
       }
     }
     let (name, axes, note): (String, (String, String), String) =
@@ -103,14 +106,21 @@ extension ExploreStudy {
         (
           "PCA",
           ("PC 1 (\(decimal(100 * (result.explainedVarianceRatio?.first ?? 0), 1)) %)", "PC 2 (\(decimal(100 * (result.explainedVarianceRatio?.dropFirst().first ?? 0), 1)) %)"),
-          trajectories.isEmpty ? "" : "Lines: predicted x₀ from the first step to the last, through the same projection."
+          trajectories.isEmpty ? "" : "Lines: predicted x₀ step by step, through the same projection; steps far outside of the crowd are left out."
         )
       case .tsne: ("t-SNE", ("t-SNE 1", "t-SNE 2"), "Distances between clusters carry no meaning.")
       case .umap: ("UMAP", ("UMAP 1", "UMAP 2"), "Distances between clusters carry no meaning.")
       }
     return .init(
-      method: name, space: space, x: (0..<crowd).map(x), y: (0..<crowd).map(y), xLabel: axes.0, yLabel: axes.1, note: note, marks: own,
+      method: name, space: space, x: (0..<crowd).map(x), y: (0..<crowd).map(y), xLabel: axes.0, yLabel: axes.1, note: note, marks: trajectories.isEmpty ? own : [],
       trajectories: trajectories, scores: scores)
+  }
+
+  /// The range of the values and half of it on either side.
+  private static func widened(_ values: [Float]) -> ClosedRange<Float> {
+    let (low, high) = (values.min() ?? 0, values.max() ?? 0)
+    let room = (high - low) / 2
+    return low - room...high + room
   }
 
   /// The reference scenes for the model that comes with the program; for others the run's own further seeds and prompts.
