@@ -51,7 +51,8 @@ struct Heatmap: ParsableCommand {
   @Option(help: ArgumentHelp("Which image of a run with several, from 0.", valueName: "i"))
   var index = 0
 
-  @Option(help: ArgumentHelp("Also write each map's raw values to DIR/<word>.npy, float32 [h, w] at the size of the latents.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp("Also write each map's raw values to DIR/<word>.npy, float32 [h, w] at the size of the latents.", valueName: "dir"))
   var arrays: String?
 
   @Flag(help: "Give each word a scale of its own. Without it all share one: a word that is not there then looks absent.")
@@ -65,7 +66,9 @@ struct Heatmap: ParsableCommand {
   @OptionGroup(title: "Reports") var report: ReportOptions
 
   func run() throws {
-    if layers != nil, method != .daam { throw InputError(.usage, "--layers: only with --method daam; \(method.rawValue) has its own layers") }
+    if layers != nil, method != .daam {
+      throw InputError(.usage, "--layers: only with --method daam; \(method.rawValue) has its own layers")
+    }
     if arrays != nil, method == .neglect { throw InputError(.usage, "--arrays: neglect is a number a word and step, not a map") }
     let selection = try layers.map { try LayerSelection($0) }
     let target = try figure.target(default: "\(OutputFile.slug(subject))-\(method.rawValue)")
@@ -163,7 +166,8 @@ struct Heatmap: ParsableCommand {
       let scale = ColourScale(.inferno, name, domain: 0...Double(max(largest, 1e-12)))
       panels.append(
         .picture(
-          title(map), marks: [.overlay(picture, map.values.map(Double.init), rows: size.height, columns: size.width, colours: scale, opacity: 0.65)]))
+          title(map),
+          marks: [.overlay(picture, map.values.map(Double.init), rows: size.height, columns: size.width, colours: scale, opacity: 0.65)]))
     }
     let columns = min(panels.count, max(2, min(5, Int(Double(panels.count).squareRoot().rounded(.up)) + 1)))
     return Figure(

@@ -21,7 +21,9 @@ struct HeatmapSubject {
   init(_ verb: Heatmap) throws {
     self.verb = verb
     if let image = verb.image {
-      guard verb.atSteps == nil else { throw InputError(.usage, "--at-steps: an existing picture has timesteps instead", hint: "give --at") }
+      guard verb.atSteps == nil else {
+        throw InputError(.usage, "--at-steps: an existing picture has timesteps instead", hint: "give --at")
+      }
       var options = verb.picture
       options.initImage = image
       options.strength = nil

@@ -27,7 +27,8 @@ struct NeglectReport {
     let steps = maxima.first.map { $0.values.indices.map(Double.init) } ?? []
     let drawn = Figure(
       title: "\"\(subject.prompt.text)\"", subtitle: "Attend-and-Excite's statistic, \(subject.about)",
-      note: "1: somewhere the word holds all attention among the words; near 0: it is overlooked everywhere. A low word need not be missing from the picture.",
+      note:
+        "1: somewhere the word holds all attention among the words; near 0: it is overlooked everywhere. A low word need not be missing from the picture.",
       panels: [
         Panel(
           x: .linear("network call"), y: .linear("largest attention of a word", domain: 0...1),

@@ -70,7 +70,7 @@ struct Workplace: ~Copyable {
 }
 
 /// An error is one line and perhaps a hint.
-private func expectError(_ result: Workplace.Result, _ code: Int32, _ words: String..., sourceLocation: SourceLocation = #_sourceLocation) {
+func expectError(_ result: Workplace.Result, _ code: Int32, _ words: String..., sourceLocation: SourceLocation = #_sourceLocation) {
   #expect(result.code == code, "\(result.errors)", sourceLocation: sourceLocation)
   #expect(result.output.isEmpty, sourceLocation: sourceLocation)
   let lines = result.errors.split(separator: "\n")
@@ -214,12 +214,12 @@ private func expectError(_ result: Workplace.Result, _ code: Int32, _ words: Str
     #expect(image["kind"] as? String == "image" && image["width"] as? Int == 3)
   }
 
-  @Test func exploreDrawsASheet() throws {
+  @Test func sheetOfPromptsAndSeeds() throws {
     let place = try Workplace()
-    let result = try place.run("explore", "a red house", "a blue boat", "--seeds", "2", "--steps", "2", "-q")
-    #expect(result.lines == ["explore-42.png"], "\(result.errors)")
-    #expect(try Picture(url: place.url("explore-42.png")).width > 300)
-    let json = try place.run("explore", "a tree", "--seeds", "1", "--steps", "1", "-o", "b.png", "--json").json()
+    let result = try place.run("sheet", "a red house", "a blue boat", "--seeds", "2", "--steps", "2", "-q")
+    #expect(result.lines == ["sheet-42.png"], "\(result.errors)")
+    #expect(try Picture(url: place.url("sheet-42.png")).width > 300)
+    let json = try place.run("sheet", "a tree", "--seeds", "1", "--steps", "1", "-o", "b.png", "--json").json()
     #expect(json["sheet"] as? String == "b.png")
   }
 }

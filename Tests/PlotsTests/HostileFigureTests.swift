@@ -31,13 +31,17 @@ import Testing
         let marks: [Mark] = [
           .points(a, b), .line(a, b, band: (b, a), label: "line", dots: true), .bars(a, at: b, interval: (a, b), values: true),
           .bars(b, horizontal: true, values: true), .text(a, b, a.map { "\($0)" }), .trajectory(a, b), .arrows(a, b, dx: b, dy: a),
-          .points(a, b, values: a, colours: ColourScale(.redBlue, "v")), .points(a, b, categories: [Int](repeating: -5, count: n), names: ["n"]),
+          .points(a, b, values: a, colours: ColourScale(.redBlue, "v")),
+          .points(a, b, categories: [Int](repeating: -5, count: n), names: ["n"]),
         ]
         for (m, mark) in marks.enumerated() {
           try survives(Figure(width: 300, panels: [Panel(x: axis, y: other, marks: [mark])]), "series \(i), axes \(k), mark \(m)")
         }
         try survives(Figure(panels: [Panel(x: axis, y: axis, equalUnits: true, marks: marks)]), "series \(i), axes \(k)")
-        for v in a { try survives(Figure(panels: [Panel(x: axis, y: other, marks: [.reference(x: v, label: "r"), .reference(y: v)])]), "reference \(v)") }
+        for v in a {
+          try survives(
+            Figure(panels: [Panel(x: axis, y: other, marks: [.reference(x: v, label: "r"), .reference(y: v)])]), "reference \(v)")
+        }
       }
       for columns in 1...3 where a.count % columns == 0 {
         try survives(
@@ -54,7 +58,8 @@ import Testing
   }
 
   @Test func anyText() throws {
-    for text in [Self.long, "", " ", "\n\n\n", "e\u{301}\u{301}\u{301}", "مرحبا بالعالم", "夕焼け空", "👩‍👩‍👧👍🏽", String(repeating: "W", count: 300)] {
+    for text in [Self.long, "", " ", "\n\n\n", "e\u{301}\u{301}\u{301}", "مرحبا بالعالم", "夕焼け空", "👩‍👩‍👧👍🏽", String(repeating: "W", count: 300)]
+    {
       let names = [text, text, text]
       let figure = Figure(
         title: text, subtitle: text, note: text, columns: 2,
@@ -65,7 +70,9 @@ import Testing
               .line([0, 1, 2], [1, 2, 3], label: text), .text([0, 1, 2], [1, 2, 3], names), .bars([1, 2, 3], label: text),
               .reference(y: 2, label: text),
             ]),
-          Panel(x: .linear(text), y: .categorical(text, names), marks: [.heatmap([1, 2, 3], rows: 3, columns: 1, colours: ColourScale(.magma, text))]),
+          Panel(
+            x: .linear(text), y: .categorical(text, names),
+            marks: [.heatmap([1, 2, 3], rows: 3, columns: 1, colours: ColourScale(.magma, text))]),
           .pictures(text, images: [[try scene(0)]], captions: [[text]], columnName: text, columns: [text], rowName: text, rows: [text]),
         ])
       try survives(figure, "text '\(text.prefix(20))'")

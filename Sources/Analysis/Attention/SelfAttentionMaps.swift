@@ -9,6 +9,15 @@ public struct SelfAttentionMaps: Sendable {
   public let layers: Int
   public let steps: [Int]
 
+  /// Maps that somebody has already.
+  public init(size: MapSize, values: [Float], layers: Int, steps: [Int]) {
+    precondition(values.count == size.count * size.count, "\(values.count) values for \(size.count) places")
+    self.size = size
+    self.values = values
+    self.layers = layers
+    self.steps = steps
+  }
+
   /// - Throws: `InputError` when the run kept no self-attention of this level.
   public init(_ run: RunFolder, image: Int, size: MapSize) throws {
     let n = size.count

@@ -22,7 +22,8 @@ public struct RunFolder: Sendable {
     do {
       let found = try JSONDecoder().decode(Schema.self, from: data).schema
       guard found == RunManifest.schema else {
-        throw InputError(.badData, "\(file.relativePath): schema: expected \(RunManifest.schema), found \(found)", hint: "use a newer sdlab")
+        throw InputError(
+          .badData, "\(file.relativePath): schema: expected \(RunManifest.schema), found \(found)", hint: "use a newer sdlab")
       }
       manifest = try RunManifest.decoder.decode(RunManifest.self, from: data)
     } catch let error as InputError {

@@ -101,7 +101,8 @@ struct AxisLayout {
   private mutating func setNames(_ names: [String], _ canvas: Canvas) throws {
     let em = canvas.em
     let band = length / Double(max(names.count, 1))
-    func set(every step: Int, width: Double = 4000, lines: Int = 1, _ alignment: Text.Alignment = .left) throws -> [(Double, Canvas.Label)] {
+    func set(every step: Int, width: Double = 4000, lines: Int = 1, _ alignment: Text.Alignment = .left) throws -> [(Double, Canvas.Label)]
+    {
       try stride(from: 0, to: names.count, by: step).compactMap { i in
         try scale(Double(i)).map { ($0, try canvas.label(names[i], width: width, lines: lines, alignment: alignment)) }
       }

@@ -62,9 +62,11 @@ private struct Line: MarkBody {
   func draw(in area: PlotArea) throws {
     let colour = area.theme.colour(ink, automatic: area.series)
     if let low, let high {
-      for run in runs(xs.indices.map { i in
-        area.point(xs[i], low[i]).flatMap { l in area.point(xs[i], high[i]).map { (l, $0) } }
-      }) {
+      for run in runs(
+        xs.indices.map { i in
+          area.point(xs[i], low[i]).flatMap { l in area.point(xs[i], high[i]).map { (l, $0) } }
+        })
+      {
         area.surface.polygon(run.map(\.0) + run.reversed().map(\.1), colour.with(alpha: 0.2))
       }
     }

@@ -11,9 +11,12 @@ extension ExploreStudy {
     let reproduction = Report.Reproduction(
       command: CommandLine.commandLine,
       plan: [
-        ("sampler", p.sampler), ("steps", "\(m.timesteps.count)"), ("timesteps", m.timesteps.map { "\(Int($0.rounded()))" }.joined(separator: " ")),
-        ("guidance", decimal(p.guidance, 2)), ("seed", "\(p.seed)"), ("other seeds", "\(p.seed &+ 1) to \(p.seed &+ UInt64(max(1, plan.seeds - 1))), \(p.seed &+ 1000)"),
-        ("generator", p.rng == "cpu" ? "torch on a processor (MT19937)" : "torch on an NVIDIA card (Philox)"), ("size", "\(p.width) × \(p.height)"),
+        ("sampler", p.sampler), ("steps", "\(m.timesteps.count)"),
+        ("timesteps", m.timesteps.map { "\(Int($0.rounded()))" }.joined(separator: " ")),
+        ("guidance", decimal(p.guidance, 2)), ("seed", "\(p.seed)"),
+        ("other seeds", "\(p.seed &+ 1) to \(p.seed &+ UInt64(max(1, plan.seeds - 1))), \(p.seed &+ 1000)"),
+        ("generator", p.rng == "cpu" ? "torch on a processor (MT19937)" : "torch on an NVIDIA card (Philox)"),
+        ("size", "\(p.width) × \(p.height)"),
         ("passes", "\(passes.count) runs in \(store.root.relativePath)"),
       ],
       digests: [("weights of \(p.model.name)", m.modelSha256)]
@@ -29,7 +32,9 @@ extension ExploreStudy {
       limits: "Bit for bit the same needs the same build, processor and number of threads; otherwise results agree to rounding.",
       parts: [
         reproduction,
-        Report.Prose("The passes are kept: running the command again takes them from the disk. `sdlab runs` lists them, `sdlab heatmap` and the other verbs read them."),
+        Report.Prose(
+          "The passes are kept: running the command again takes them from the disk. `sdlab runs` lists them, `sdlab heatmap` and the other verbs read them."
+        ),
       ])
   }
 }

@@ -28,7 +28,9 @@ extension ExploreStudy {
       }, distance: { try PictureDistance.between($0, $1) })
     modes.append(
       try mode(
-        "adaptive", adaptive.isEven ? "lerp, frames placed so that neighbours are equally far apart" : "lerp, frames placed as evenly as the jump allows",
+        "adaptive",
+        adaptive.isEven
+          ? "lerp, frames placed so that neighbours are equally far apart" : "lerp, frames placed as evenly as the jump allows",
         adaptive.positions, adaptive.frames))
     let grid = Report.ImageGrid(
       title: "from “\(prompt.text)” to \(name)", columnAxis: "t", rowAxis: "", modes: modes)
@@ -38,8 +40,10 @@ extension ExploreStudy {
       modes: [try twoAxes(a, b, noise)])
     return Report.Section(
       title: "What lies between",
-      shows: "Pictures on the way to \(name) with the same noise, by three spacings, and a grid in which the noise changes downwards and the prompt to the right.",
-      limits: "Distances are colour differences in CIELAB over several scales, not meaning; a way of the embeddings that is smooth need not be smooth to the eye.",
+      shows:
+        "Pictures on the way to \(name) with the same noise, by three spacings, and a grid in which the noise changes downwards and the prompt to the right.",
+      limits:
+        "Distances are colour differences in CIELAB over several scales, not meaning; a way of the embeddings that is smooth need not be smooth to the eye.",
       parts: [grid, seeds])
   }
 
@@ -54,7 +58,8 @@ extension ExploreStudy {
     let travelled = distances.reduce(into: [0.0]) { $0.append(($0.last ?? 0) + $1) }
     let mean = distances.reduce(0, +) / Double(max(1, distances.count))
     let curve = Figure(
-      title: "Distance travelled, \(title)", subtitle: "the largest step is \(decimal((distances.max() ?? 0) / max(mean, 1e-9), 1)) times the mean",
+      title: "Distance travelled, \(title)",
+      subtitle: "the largest step is \(decimal((distances.max() ?? 0) / max(mean, 1e-9), 1)) times the mean",
       width: 480,
       panels: [
         Panel(
@@ -65,7 +70,9 @@ extension ExploreStudy {
       title: title, note: note, columnLabels: ts.map { "t = \(decimal($0, 2))" }, rowLabels: ["frame"],
       rows: [
         try frames.enumerated().map { i, frame in
-          .init(try Report.Picture(RGBImage(frame), alt: "frame at t = \(decimal(ts[i], 2)), \(title)"), value: i == 0 ? "" : "Δ \(decimal(distances[i - 1], 1))")
+          .init(
+            try Report.Picture(RGBImage(frame), alt: "frame at t = \(decimal(ts[i], 2)), \(title)"),
+            value: i == 0 ? "" : "Δ \(decimal(distances[i - 1], 1))")
         }
       ],
       figure: try figure(
@@ -104,16 +111,21 @@ extension ExploreStudy {
           shown = try pass(
             latents: latents,
             intervention: .init(
-              ["embedding": "lerp to '\(other)' t \(x)", "noise": "slerp to seed \(run.parameters.seed &+ 1) t \(y)"], conditioning: conditioning)
+              ["embedding": "lerp to '\(other)' t \(x)", "noise": "slerp to seed \(run.parameters.seed &+ 1) t \(y)"],
+              conditioning: conditioning)
           ).picture(0)
         }
         row.append(
-          .init(try Report.Picture(RGBImage(shown), alt: "prompt at t = \(decimal(x, 2)), noise at t = \(decimal(y, 2))"), seconds: seconds(.now - started)))
+          .init(
+            try Report.Picture(RGBImage(shown), alt: "prompt at t = \(decimal(x, 2)), noise at t = \(decimal(y, 2))"),
+            seconds: seconds(.now - started)))
       }
       rows.append(row)
     }
     return .init(
-      title: "", note: "Right: the prompt's embedding by lerp. Down: the noise by slerp from seed \(run.parameters.seed) to \(run.parameters.seed &+ 1). A time near zero: the pass was there already.",
+      title: "",
+      note:
+        "Right: the prompt's embedding by lerp. Down: the noise by slerp from seed \(run.parameters.seed) to \(run.parameters.seed &+ 1). A time near zero: the pass was there already.",
       columnLabels: ts.map { "t = \(decimal($0, 2))" }, rowLabels: ts.map { "t = \(decimal($0, 2))" }, rows: rows)
   }
 }

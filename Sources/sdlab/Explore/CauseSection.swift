@@ -16,7 +16,8 @@ extension ExploreStudy {
 
   /// Words that stand for something: of the others nobody expects a place in the picture.
   static let functionWords: Set<String> = [
-    "a", "an", "the", "of", "on", "in", "at", "to", "by", "with", "and", "or", "next", "is", "are", ",", ".", "!", "?", ":", ";", "-", "\"", "'", "(", ")",
+    "a", "an", "the", "of", "on", "in", "at", "to", "by", "with", "and", "or", "next", "is", "are", ",", ".", "!", "?", ":", ";", "-", "\"",
+    "'", "(", ")",
   ]
 
   mutating func causes() throws -> [Cause] {
@@ -30,7 +31,8 @@ extension ExploreStudy {
     var out: [Cause] = []
     let names = prompt.distinctWords
     // When there are more words than passes, those that stand for something come first.
-    let ordered = names.filter { !Self.functionWords.contains($0.lowercased()) } + names.filter { Self.functionWords.contains($0.lowercased()) }
+    let ordered =
+      names.filter { !Self.functionWords.contains($0.lowercased()) } + names.filter { Self.functionWords.contains($0.lowercased()) }
     let chosen = Set(ordered.prefix(plan.words))
     for word in names where chosen.contains(word) {
       let knocked = try WordKnockOut(word, run.model, run.request)
@@ -44,7 +46,9 @@ extension ExploreStudy {
       let others = MapTrust.shuffledPositions(of: positions, content: content, seed: run.parameters.seed)
       if !others.isEmpty { controls.append((.shuffledTokens, try maps.word("other tokens", others).values)) }
       out.append(
-        Cause(word: word, without: without, change: change, heatmap: heatmap, trust: MapTrust(map: heatmap, change: change, controls: controls)))
+        Cause(
+          word: word, without: without, change: change, heatmap: heatmap, trust: MapTrust(map: heatmap, change: change, controls: controls))
+      )
     }
     return out
   }
@@ -52,7 +56,9 @@ extension ExploreStudy {
   /// The map of a word that is not in the prompt, from the same queries: what a map looks like when there is nothing to find.
   private func absentMap() throws -> [Float]? {
     let candidates = ["boat", "cat", "tree", "car", "flower"]
-    guard let word = candidates.first(where: { candidate in !prompt.words.contains { $0.text.lowercased() == candidate } }) else { return nil }
+    guard let word = candidates.first(where: { candidate in !prompt.words.contains { $0.text.lowercased() == candidate } }) else {
+      return nil
+    }
     let row = try run.model.tokenize(prompt.text + " " + word)
     let positions = try row.positions(of: word).flatMap { $0 }
     guard row.cutTokens == 0, row.chunks.count == 1, let place = positions.first?.index else { return nil }
@@ -72,10 +78,12 @@ extension ExploreStudy {
         .init(try Report.Picture(RGBImage(cause.without), alt: "the picture without “\(cause.word)”")),
         .init(
           try Report.Picture(
-            colouredMap(cause.change, base.latents, .magma, 0...max(largest, 1e-6), magnified: magnified), alt: "where the picture changes without “\(cause.word)”"),
+            colouredMap(cause.change, base.latents, .magma, 0...max(largest, 1e-6), magnified: magnified),
+            alt: "where the picture changes without “\(cause.word)”"),
           value: "mean \(decimal(100 * Double(cause.change.reduce(0, +)) / Double(cause.change.count), 1)) %"),
         .init(
-          try Report.Picture(colouredMap(cause.heatmap, base.latents, .inferno, heat, magnified: magnified), alt: "the heatmap of “\(cause.word)”"),
+          try Report.Picture(
+            colouredMap(cause.heatmap, base.latents, .inferno, heat, magnified: magnified), alt: "the heatmap of “\(cause.word)”"),
           value: "ρ = \(cause.trust.score.map { decimal($0, 2) } ?? "none")"),
       ]
     }
@@ -83,7 +91,8 @@ extension ExploreStudy {
       cause.trust.controls.first { $0.kind == kind }.map { $0.score.map { decimal($0, 2) } ?? "constant" } ?? "none"
     }
     let table = Report.Table(
-      caption: "Does a word's heatmap predict what happens without it? Spearman's rank correlation with the map of the change, beside maps that cannot know.",
+      caption:
+        "Does a word's heatmap predict what happens without it? Spearman's rank correlation with the map of the change, beside maps that cannot know.",
       header: ["word", "its heatmap", "absent word", "other tokens", "other seed", "verdict"],
       rows: causes.map { c in
         [
@@ -91,23 +100,30 @@ extension ExploreStudy {
           c.trust.isTrusted ? "beats its controls" : "not to be trusted: \(c.trust.reason)",
         ]
       }, numeric: [1, 2, 3, 4],
-      note: "A map is believed when its correlation is at least \(MapTrust.threshold) and exceeds that of every control by at least \(MapTrust.margin): a convention, not a test.")
+      note:
+        "A map is believed when its correlation is at least \(MapTrust.threshold) and exceeds that of every control by at least \(MapTrust.margin): a convention, not a test."
+    )
     let believed = causes.filter(\.trust.isTrusted).map(\.word)
     let grid = Report.ImageGrid(
       title: "each word taken out", columnAxis: "what is shown", rowAxis: "word",
       modes: [
         .init(
-          title: "", note: "The same noise each time. Change: mean absolute difference of the channels, one scale for all words. Heatmaps: each on its own scale.",
+          title: "",
+          note:
+            "The same noise each time. Change: mean absolute difference of the channels, one scale for all words. Heatmaps: each on its own scale.",
           columnLabels: ["without the word", "what changed", "its heatmap"], rowLabels: causes.map(\.word), rows: rows)
       ])
     return Report.Section(
       title: "What each word does",
-      shows: "The picture made again from the same noise with one word's embedding replaced by padding, where it changed, and whether the word's heatmap knew.",
+      shows:
+        "The picture made again from the same noise with one word's embedding replaced by padding, where it changed, and whether the word's heatmap knew.",
       limits: "The text encoder mixes a word into later positions; what it left there stays. One seed is one case, not a rule.",
       parts: [
         Report.Callout(
-          believed.isEmpty ? .warning : .note, title: believed.isEmpty ? "No map beats its controls here" : "Maps to believe: \(believed.joined(separator: ", "))",
-          text: "Of \(causes.count) words, the heatmaps of \(believed.count) tell where the word acts better than maps that cannot know."), grid, table,
+          believed.isEmpty ? .warning : .note,
+          title: believed.isEmpty ? "No map beats its controls here" : "Maps to believe: \(believed.joined(separator: ", "))",
+          text: "Of \(causes.count) words, the heatmaps of \(believed.count) tell where the word acts better than maps that cannot know."),
+        grid, table,
       ])
   }
 }

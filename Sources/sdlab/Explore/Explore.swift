@@ -20,14 +20,17 @@ struct Explore: ParsableCommand {
   @Argument(help: "What the picture shows.")
   var prompt: String
 
-  @Option(help: ArgumentHelp("The other end of the way between two prompts. Default: a fixed other scene, or the empty prompt.", valueName: "prompt"))
+  @Option(
+    help: ArgumentHelp(
+      "The other end of the way between two prompts. Default: a fixed other scene, or the empty prompt.", valueName: "prompt"))
   var to: String?
 
   @Option(help: ArgumentHelp("Minutes that it may take: steps, frames and sets are chosen to fit.", valueName: "minutes"))
   var budget: Double?
 
   @Option(
-    name: [.customLong("output"), .short], help: ArgumentHelp("The HTML file to write. Default: made of the prompt and the seed.", valueName: "file.html"))
+    name: [.customLong("output"), .short],
+    help: ArgumentHelp("The HTML file to write. Default: made of the prompt and the seed.", valueName: "file.html"))
   var output: String?
 
   @Flag(name: [.long, .short], help: "Overwrite a report that is there.") var force = false
@@ -78,7 +81,9 @@ struct Explore: ParsableCommand {
     study.timings.append(("loading", load))
     let sections = try study.sections()
     let document = Report(
-      title: prompt, lead: "How \(first.parameters.model.name == "embedded" ? "the model that comes with sdlab" : first.parameters.model.name) made this picture of “\(prompt)”, seen from seven sides.",
+      title: prompt,
+      lead:
+        "How \(first.parameters.model.name == "embedded" ? "the model that comes with sdlab" : first.parameters.model.name) made this picture of “\(prompt)”, seen from seven sides.",
       sections: sections)
     let rendered: Report.Rendered
     do { rendered = try document.rendered(assets) } catch let error as PlotError {

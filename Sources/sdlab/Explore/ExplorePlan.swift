@@ -53,7 +53,8 @@ struct ExplorePlan {
     var step = try timed { _ = try run.model.unet(x, timesteps: [500], text: text, guidanceEmbedding: guidance) }
     // The first pass of a small model pays for its pages.
     if step < 2 { step = min(step, try timed { _ = try run.model.unet(x, timesteps: [500], text: text, guidanceEmbedding: guidance) }) }
-    let decode = step * 1.5 < 3 ? try timed { _ = try run.model.decode(Tensor.zeros([1, h, w, run.model.vae.config.latentChannels])) } : 1.6 * step
+    let decode =
+      step * 1.5 < 3 ? try timed { _ = try run.model.decode(Tensor.zeros([1, h, w, run.model.vae.config.latentChannels])) } : 1.6 * step
     return Rate(step: step, decode: decode)
   }
 
@@ -64,12 +65,42 @@ struct ExplorePlan {
   /// - Throws: `InputError` (usage) when even the smallest does not.
   mutating func fit(seconds limit: Double, _ rate: Rate) throws {
     let shrink: [(inout ExplorePlan) -> Bool] = [
-      { p in p.grid > 2 ? { p.grid -= 1; return true }() : false },
-      { p in p.search > 0 ? { p.search = max(0, p.search - 4); return true }() : false },
-      { p in p.frames > 3 ? { p.frames -= 2; return true }() : false },
-      { p in p.steps > 10 ? { p.steps = max(10, p.steps - 5); return true }() : false },
-      { p in p.seeds > 1 ? { p.seeds -= 1; return true }() : false },
-      { p in p.words > 1 ? { p.words -= 1; return true }() : false },
+      { p in
+        p.grid > 2
+          ? {
+            p.grid -= 1; return true
+          }() : false
+      },
+      { p in
+        p.search > 0
+          ? {
+            p.search = max(0, p.search - 4); return true
+          }() : false
+      },
+      { p in
+        p.frames > 3
+          ? {
+            p.frames -= 2; return true
+          }() : false
+      },
+      { p in
+        p.steps > 10
+          ? {
+            p.steps = max(10, p.steps - 5); return true
+          }() : false
+      },
+      { p in
+        p.seeds > 1
+          ? {
+            p.seeds -= 1; return true
+          }() : false
+      },
+      { p in
+        p.words > 1
+          ? {
+            p.words -= 1; return true
+          }() : false
+      },
     ]
     var at = 0
     while wallSeconds(rate) > limit {
@@ -89,7 +120,8 @@ struct ExplorePlan {
   func describe(_ rate: Rate, _ estimate: Estimate) -> String {
     table([
       ["passes", "\(passes) through the UNet, \(rows) rows each: \(pictures) pictures of \(steps) steps"],
-      ["memory", "about \(bytes(estimate.memoryBytes))"], ["time", "about \(duration(wallSeconds(rate))) at \(duration(rate.step)) a pass"],
+      ["memory", "about \(bytes(estimate.memoryBytes))"],
+      ["time", "about \(duration(wallSeconds(rate))) at \(duration(rate.step)) a pass"],
     ])
   }
 

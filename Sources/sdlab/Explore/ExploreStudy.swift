@@ -125,7 +125,9 @@ extension PictureRun {
 }
 
 /// A map as a picture, for grids: values from `low` to `high` in the colours of a palette, each cell magnified.
-func colouredMap(_ values: [Float], _ size: MapSize, _ palette: Palette, _ range: ClosedRange<Float>, magnified factor: Int) throws -> RGBImage {
+func colouredMap(_ values: [Float], _ size: MapSize, _ palette: Palette, _ range: ClosedRange<Float>, magnified factor: Int) throws
+  -> RGBImage
+{
   let (width, height) = (size.width * factor, size.height * factor)
   var pixels = [UInt8](repeating: 0, count: 3 * width * height)
   let span = max(range.upperBound - range.lowerBound, 1e-12)

@@ -30,7 +30,8 @@ extension ExploreStudy {
         Panel(
           x: .linear("step"), y: .linear("root mean square", zero: true),
           marks: [
-            .line(steps, norms(Array(latents.prefix(total))), label: "latents before the step"), .line(steps, norms(predictions), label: "predicted x0"),
+            .line(steps, norms(Array(latents.prefix(total))), label: "latents before the step"),
+            .line(steps, norms(predictions), label: "predicted x0"),
             .line(Array(steps.dropFirst()), change, label: "change of predicted x0", dashed: true),
           ])
       ])
@@ -43,16 +44,20 @@ extension ExploreStudy {
       title: "the denoising of “\(prompt.text)”", steps: chosen.map(label),
       rows: [
         .init(label: "latents", note: "three of \(latents[0].shape[3]) channels as red, green, blue, −3 to 3", frames: frames.map(\.x)),
-        .init(label: "predicted x₀", note: "the same channels of what the network takes for the finished latents", frames: frames.map(\.x0)),
+        .init(
+          label: "predicted x₀", note: "the same channels of what the network takes for the finished latents", frames: frames.map(\.x0)),
         .init(label: "decoded", note: "predicted x₀ through the VAE", frames: frames.map(\.decoded)),
       ],
       figures: [
         try figure(
           normFigure, caption: "How large the latents are, and how much the prediction still changes.",
-          alt: "The prediction changes by \(decimal(change.first ?? 0, 2)) at first and by \(decimal(change.last ?? 0, 2)) in the last step."),
+          alt:
+            "The prediction changes by \(decimal(change.first ?? 0, 2)) at first and by \(decimal(change.last ?? 0, 2)) in the last step."),
         try figure(
           snr, caption: "How much of the latents is signal.",
-          alt: "The signal-to-noise ratio rises from \(decimal((abar.first ?? 0) / max(1 - (abar.first ?? 0), 1e-12), 4)) to \(decimal((abar.last ?? 0) / max(1 - (abar.last ?? 0), 1e-12), 1))."),
+          alt:
+            "The signal-to-noise ratio rises from \(decimal((abar.first ?? 0) / max(1 - (abar.first ?? 0), 1e-12), 4)) to \(decimal((abar.last ?? 0) / max(1 - (abar.last ?? 0), 1e-12), 1))."
+        ),
       ])
     let p = run.parameters
     let hero = Report.Hero(
@@ -60,13 +65,19 @@ extension ExploreStudy {
       pictures: [try Report.Picture(RGBImage(picture), alt: "the picture made of “\(p.prompt)”")],
       facts: [
         ("model", "\(p.model.name), SHA-256 \(base.manifest.modelSha256.prefix(12))"),
-        ("sampler", "\(p.sampler), \(total) steps"), ("guidance", decimal(p.guidance, 1)), ("seed", "\(p.seed)"), ("size", "\(p.width) × \(p.height)"),
-        ("settled", settled.map { "from step \($0 + 2) on the prediction changes by less than a tenth of its largest change" } ?? "the prediction changes until the end"),
+        ("sampler", "\(p.sampler), \(total) steps"), ("guidance", decimal(p.guidance, 1)), ("seed", "\(p.seed)"),
+        ("size", "\(p.width) × \(p.height)"),
+        (
+          "settled",
+          settled.map { "from step \($0 + 2) on the prediction changes by less than a tenth of its largest change" }
+            ?? "the prediction changes until the end"
+        ),
       ])
     return Report.Section(
       title: "How the picture came to be",
       shows: "The latents at each step, what the network takes for the finished picture at that moment, and the same through the decoder.",
-      limits: "The latents have no colours of their own: three channels are shown as red, green and blue. Samplers hold them at different scales.",
+      limits:
+        "The latents have no colours of their own: three channels are shown as red, green and blue. Samplers hold them at different scales.",
       parts: [hero, film])
   }
 

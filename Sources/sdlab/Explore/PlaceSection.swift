@@ -46,7 +46,8 @@ extension ExploreStudy {
       }
     }
     let scatter = Report.Scatter(
-      title: "this picture among \(crowd.about)", projections: projections, factors: crowd.factors, captions: crowd.captions, sprite: crowd.sprite)
+      title: "this picture among \(crowd.about)", projections: projections, factors: crowd.factors, captions: crowd.captions,
+      sprite: crowd.sprite)
     var parts: [any Report.Part] = [scatter]
     if let explained {
       let n = explained.ratio.count
@@ -60,12 +61,16 @@ extension ExploreStudy {
       parts.append(
         try figure(
           scree, caption: "How much of the variance each component holds: two are on the map.",
-          alt: "The first component holds \(decimal(100 * explained.ratio[0], 1)) %, the second \(decimal(100 * (n > 1 ? explained.ratio[1] : 0), 1)) %."))
+          alt:
+            "The first component holds \(decimal(100 * explained.ratio[0], 1)) %, the second \(decimal(100 * (n > 1 ? explained.ratio[1] : 0), 1)) %."
+        ))
     }
     return Report.Section(
       title: "Where this picture lies",
-      shows: "This picture and the same prompt with \(plan.seeds - 1) other seeds among \(crowd.about), in the latents, in h-space and by their text.",
-      limits: "A map in two dimensions tears neighbourhoods apart: read the scores beside it, and no meaning into distances between clusters of t-SNE and UMAP.",
+      shows:
+        "This picture and the same prompt with \(plan.seeds - 1) other seeds among \(crowd.about), in the latents, in h-space and by their text.",
+      limits:
+        "A map in two dimensions tears neighbourhoods apart: read the scores beside it, and no meaning into distances between clusters of t-SNE and UMAP.",
       parts: parts)
   }
 
@@ -80,7 +85,9 @@ extension ExploreStudy {
       Report.Scatter.Mark(i == 0 ? "this picture" : "seed \(run.parameters.seed &+ UInt64(i))", x: x(crowd + i), y: y(crowd + i))
     }
     var scores: [(name: String, value: String)] = []
-    if let ratio = result.explainedVarianceRatio { scores.append(("explained variance", decimal(100 * ratio.prefix(2).reduce(0, +), 1) + " %")) }
+    if let ratio = result.explainedVarianceRatio {
+      scores.append(("explained variance", decimal(100 * ratio.prefix(2).reduce(0, +), 1) + " %"))
+    }
     if let t = result.scores.trustworthiness { scores.append(("trustworthiness (k = 15)", decimal(t, 3))) }
     if let c = result.scores.continuity { scores.append(("continuity (k = 15)", decimal(c, 3))) }
     if let r = result.scores.neighbourRecall { scores.append(("neighbour recall (k = 10)", decimal(r, 3))) }
@@ -105,14 +112,19 @@ extension ExploreStudy {
       case .pca:
         (
           "PCA",
-          ("PC 1 (\(decimal(100 * (result.explainedVarianceRatio?.first ?? 0), 1)) %)", "PC 2 (\(decimal(100 * (result.explainedVarianceRatio?.dropFirst().first ?? 0), 1)) %)"),
-          trajectories.isEmpty ? "" : "Lines: predicted x₀ step by step, through the same projection; steps far outside of the crowd are left out."
+          (
+            "PC 1 (\(decimal(100 * (result.explainedVarianceRatio?.first ?? 0), 1)) %)",
+            "PC 2 (\(decimal(100 * (result.explainedVarianceRatio?.dropFirst().first ?? 0), 1)) %)"
+          ),
+          trajectories.isEmpty
+            ? "" : "Lines: predicted x₀ step by step, through the same projection; steps far outside of the crowd are left out."
         )
       case .tsne: ("t-SNE", ("t-SNE 1", "t-SNE 2"), "Distances between clusters carry no meaning.")
       case .umap: ("UMAP", ("UMAP 1", "UMAP 2"), "Distances between clusters carry no meaning.")
       }
     return .init(
-      method: name, space: space, x: (0..<crowd).map(x), y: (0..<crowd).map(y), xLabel: axes.0, yLabel: axes.1, note: note, marks: trajectories.isEmpty ? own : [],
+      method: name, space: space, x: (0..<crowd).map(x), y: (0..<crowd).map(y), xLabel: axes.0, yLabel: axes.1, note: note,
+      marks: trajectories.isEmpty ? own : [],
       trajectories: trajectories, scores: scores)
   }
 
@@ -131,7 +143,9 @@ extension ExploreStudy {
       let features =
         try ReferenceSet.storedFeatures(folder, modelSha256: base.manifest.modelSha256)
         ?? Reference.compute(set, run.model, quiet: run.report.quiet)
-      guard features.count == set.scenes.count else { throw InputError(.badData, "\(folder.path): features of \(features.count) scenes, expected \(set.scenes.count)") }
+      guard features.count == set.scenes.count else {
+        throw InputError(.badData, "\(folder.path): features of \(features.count) scenes, expected \(set.scenes.count)")
+      }
       func factor(_ name: String, _ value: (ReferenceSet.Scene) -> String?, colours: [String: String] = [:]) -> Report.Scatter.Factor {
         let values = set.scenes.map(value)
         let categories = Set(values.compactMap { $0 }).sorted()
@@ -140,7 +154,8 @@ extension ExploreStudy {
           colours: colours.isEmpty ? [] : categories.map { colours[$0] ?? "#888888" })
       }
       let colours = [
-        "red": "#d62728", "orange": "#ff7f0e", "yellow": "#d9b800", "green": "#2ca02c", "blue": "#1f77b4", "purple": "#9467bd", "pink": "#e377c2",
+        "red": "#d62728", "orange": "#ff7f0e", "yellow": "#d9b800", "green": "#2ca02c", "blue": "#1f77b4", "purple": "#9467bd",
+        "pink": "#e377c2",
         "brown": "#8c564b", "white": "#b8b8b8",
       ]
       let png = try Data(contentsOf: set.sheetFile)
@@ -162,10 +177,13 @@ extension ExploreStudy {
     let kinds = runs.map { $0.manifest.spec.intervention.keys.sorted().first ?? "seed" }
     let categories = Set(kinds).sorted()
     return Crowd(
-      features: features, captions: runs.map { r in
-        r.manifest.spec.intervention.isEmpty ? "seed \(r.manifest.spec.parameters.seed)" : r.manifest.spec.intervention.map { "\($0): \($1)" }.sorted().joined(separator: ", ")
+      features: features,
+      captions: runs.map { r in
+        r.manifest.spec.intervention.isEmpty
+          ? "seed \(r.manifest.spec.parameters.seed)" : r.manifest.spec.intervention.map { "\($0): \($1)" }.sorted().joined(separator: ", ")
       },
-      factors: [.init(name: "kind of pass", categories: categories, values: kinds.map { categories.firstIndex(of: $0) ?? -1 })], sprite: nil,
+      factors: [.init(name: "kind of pass", categories: categories, values: kinds.map { categories.firstIndex(of: $0) ?? -1 })],
+      sprite: nil,
       about: "the \(runs.count) passes of this exploration so far")
   }
 }

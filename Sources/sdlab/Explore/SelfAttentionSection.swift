@@ -15,7 +15,8 @@ extension ExploreStudy {
           title: "self-attention of the picture", picture: shown,
           groups: [
             .init(
-              name: "\(level.height) × \(level.width), mean over heads, \(maps.layers) layers and \(maps.steps.count) steps", height: level.height,
+              name: "\(level.height) × \(level.width), mean over heads, \(maps.layers) layers and \(maps.steps.count) steps",
+              height: level.height,
               width: level.width, values: maps.values)
           ], palette: try Self.palette(.viridis)))
       let components = maps.components(5)
@@ -25,21 +26,25 @@ extension ExploreStudy {
           title: "leading components of the self-attention", columnAxis: "component", rowAxis: "",
           modes: [
             .init(
-              title: "", note: "Singular vectors of the self-attention less its mean (Prompt-to-Prompt's definition): places of one colour look at the same places. Blue below zero, red above.",
+              title: "",
+              note:
+                "Singular vectors of the self-attention less its mean (Prompt-to-Prompt's definition): places of one colour look at the same places. Blue below zero, red above.",
               columnLabels: (1...components.count).map { "component \($0)" }, rowLabels: ["places"],
               rows: [
                 try components.enumerated().map { i, values in
                   let largest = values.map(abs).max() ?? 1
                   return .init(
                     try Report.Picture(
-                      colouredMap(values, level, .redBlue, -largest...largest, magnified: magnified), alt: "component \(i + 1) of the self-attention"))
+                      colouredMap(values, level, .redBlue, -largest...largest, magnified: magnified),
+                      alt: "component \(i + 1) of the self-attention"))
                 }
               ])
           ]))
     } else {
       parts.append(
         Report.Callout(
-          .note, title: "No self-attention here", text: "The model has no self-attention at a level of at most 1,024 places for this size."))
+          .note, title: "No self-attention here", text: "The model has no self-attention at a level of at most 1,024 places for this size.")
+      )
     }
     if let featureSite { parts.append(try featureGrid(featureSite)) }
     return Report.Section(
@@ -79,14 +84,17 @@ extension ExploreStudy {
         }
       }
       return .init(
-        try Report.Picture(RGBImage(width: width, height: size.height * magnified, pixels: pixels), alt: "features at step \(steps[s] + 1)"))
+        try Report.Picture(RGBImage(width: width, height: size.height * magnified, pixels: pixels), alt: "features at step \(steps[s] + 1)")
+      )
     }
     let explained = pca.explainedVarianceRatio.prefix(3).map { decimal(100 * $0, 0) + " %" }.joined(separator: ", ")
     return Report.ImageGrid(
       title: "features of the decoder", columnAxis: "step", rowAxis: "",
       modes: [
         .init(
-          title: "", note: "\(site): one principal component analysis over the places of all steps shown; the components (\(explained) of the variance) as red, green and blue with one range for all.",
+          title: "",
+          note:
+            "\(site): one principal component analysis over the places of all steps shown; the components (\(explained) of the variance) as red, green and blue with one range for all.",
           columnLabels: steps.map { "step \($0 + 1)" }, rowLabels: ["features"], rows: [pictures])
       ])
   }

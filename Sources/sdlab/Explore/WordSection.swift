@@ -41,7 +41,9 @@ extension ExploreStudy {
           column.text,
           flag: .init(
             .neglected, title: "neglected",
-            text: "Its largest attention anywhere, after competing with the other words, is \(decimal(low, 3)) on average over the steps (Attend-and-Excite's statistic)."))
+            text:
+              "Its largest attention anywhere, after competing with the other words, is \(decimal(low, 3)) on average over the steps (Attend-and-Excite's statistic)."
+          ))
       }
       if let cause = causes.first(where: { $0.word == column.text }), !cause.trust.isTrusted {
         return .init(column.text, flag: .init(.untrusted, title: "not to be trusted", text: cause.trust.reason))
@@ -50,7 +52,8 @@ extension ExploreStudy {
     }
     let timesteps = base.manifest.timesteps
     let maps = Report.WordMaps(
-      title: "cross-attention of “\(prompt.text)”", picture: try Report.Picture(RGBImage(picture), alt: "the picture made of “\(prompt.text)”"),
+      title: "cross-attention of “\(prompt.text)”",
+      picture: try Report.Picture(RGBImage(picture), alt: "the picture made of “\(prompt.text)”"),
       words: words, steps: stepwise.indices.map { "step \($0 + 1), t = \(Int(timesteps[min($0, timesteps.count - 1)].rounded()))" },
       groups: groups.compactMap { $0 }, palette: try Self.palette(.inferno), unit: "attention, summed over the steps")
     return Report.Section(
@@ -100,10 +103,12 @@ extension ExploreStudy {
     let rows = budget.layers.indices.flatMap { layer in (0..<budget.heads[layer]).map { (layer, $0) } }
     let entropy = rows.flatMap { layer, head in entries.map { $0[layer][head].entropy } }
     let matrix = Figure(
-      title: "Entropy of the cross-attention", subtitle: "by layer and head (rows) and step (columns); low: it looks at few tokens", width: 720,
+      title: "Entropy of the cross-attention", subtitle: "by layer and head (rows) and step (columns); low: it looks at few tokens",
+      width: 720,
       panels: [
         Panel(
-          x: .categorical("step", entries.indices.map { "\($0 + 1)" }), y: .categorical("layer.head", rows.map { "\(names[$0.0]).\($0.1)" }),
+          x: .categorical("step", entries.indices.map { "\($0 + 1)" }),
+          y: .categorical("layer.head", rows.map { "\(names[$0.0]).\($0.1)" }),
           marks: [
             .heatmap(
               entropy, rows: rows.count, columns: entries.count, colours: ColourScale(.viridis, "entropy", unit: "nats"))
@@ -116,7 +121,9 @@ extension ExploreStudy {
           bars, caption: "BOS can carry nothing of the prompt (CLIP's mask is causal); EOS and the padding can.",
           alt: "On average \(decimal(100 * wordShare, 0)) % of the attention goes to the words."),
         try figure(
-          matrix, caption: "ln(\(prompt.chunks.count * prompt.length)) = \(decimal(Foundation.log(Double(prompt.chunks.count * prompt.length)), 2)) nats would be attention to all tokens alike.",
+          matrix,
+          caption:
+            "ln(\(prompt.chunks.count * prompt.length)) = \(decimal(Foundation.log(Double(prompt.chunks.count * prompt.length)), 2)) nats would be attention to all tokens alike.",
           alt: "Entropy between \(decimal(entropy.min() ?? 0, 2)) and \(decimal(entropy.max() ?? 0, 2)) nats."),
       ])
     ]
