@@ -18,7 +18,8 @@ public enum AnimatedPNG {
     guard let first = frames.first else { throw PlotError("animation: there is no picture to show") }
     for (i, frame) in frames.enumerated() where frame.width != first.width || frame.height != first.height {
       throw PlotError(
-        "animation: expected pictures of one size (\(first.width) x \(first.height)), found \(frame.width) x \(frame.height) as number \(i + 1)")
+        "animation: expected pictures of one size (\(first.width) x \(first.height)), found \(frame.width) x \(frame.height) as number \(i + 1)"
+      )
     }
     let last = lastMilliseconds ?? milliseconds
     guard (1...65535).contains(milliseconds), (1...65535).contains(last), (0...Int(Int32.max)).contains(loops) else {

@@ -74,7 +74,10 @@ import Testing
     #expect(delays == [80, 80, 80, 80, 80, 80, 900])
     for (frame, data) in zip(frames, shown) {
       let d = try Decoded(still(all[0].data, data))
-      #expect(d.pixels == stride(from: 0, to: frame.pixels.count, by: 3).map { i in (0..<3).reduce(UInt32(0)) { $0 << 8 | UInt32(frame.pixels[i + $1]) } })
+      #expect(
+        d.pixels
+          == stride(from: 0, to: frame.pixels.count, by: 3).map { i in (0..<3).reduce(UInt32(0)) { $0 << 8 | UInt32(frame.pixels[i + $1]) }
+          })
     }
     // A viewer that knows no animation shows the first.
     #expect(try Decoded(file).pixels == (try Decoded(still(all[0].data, shown[0])).pixels))

@@ -5,7 +5,8 @@ import Testing
 
 @Suite struct ColourTests {
   @Test func palettesAreMatplotlibs() throws {
-    let golden = try JSONDecoder().decode([String: [[Int]]].self, from: Data(contentsOf: Pictures.folder.appendingPathComponent("palettes.json")))
+    let golden = try JSONDecoder().decode(
+      [String: [[Int]]].self, from: Data(contentsOf: Pictures.folder.appendingPathComponent("palettes.json")))
     #expect(golden.count == Palette.all.count)
     for palette in Palette.all {
       #expect(palette.bytes.count == 768)

@@ -74,7 +74,8 @@ enum Example {
     let p = clusters(160)
     let images = try p.category.map { try scene($0, width: 32, height: 32) }
     return Figure(
-      title: "The same map with pictures", panels: [
+      title: "The same map with pictures",
+      panels: [
         Panel(
           x: .linear("t-SNE 1"), y: .linear("t-SNE 2"), equalUnits: true,
           marks: [.thumbnails(p.x, p.y, images, side: 24, categories: p.category, names: settings)])
@@ -149,7 +150,8 @@ enum Example {
             "“\(word)”",
             marks: [
               .overlay(
-                image, map, rows: 8, columns: 12, colours: ColourScale(.inferno, "attention", domain: 0...1), contours: word == "ball" ? [0.4] : [])
+                image, map, rows: 8, columns: 12, colours: ColourScale(.inferno, "attention", domain: 0...1),
+                contours: word == "ball" ? [0.4] : [])
             ])
         })
   }
@@ -160,7 +162,8 @@ enum Example {
     let b = [0.48, 0.50, 0.44, 0.57, 0.41, 0.29, 0.16]
     func around(_ v: [Double]) -> (low: [Double], high: [Double]) { (v.map { $0 - 0.04 }, v.map { $0 + 0.03 }) }
     return Figure(
-      title: "Which map finds the object", subtitle: "mean IoU at the best fixed threshold", note: "Whiskers: 95 % bootstrap, n = 512.", width: 860,
+      title: "Which map finds the object", subtitle: "mean IoU at the best fixed threshold", note: "Whiskers: 95 % bootstrap, n = 512.",
+      width: 860,
       panels: [
         Panel(
           x: .categorical("", methods), y: .linear("mean IoU"),
@@ -178,7 +181,8 @@ enum Example {
     let lerp = frames.map { 0.08 + 0.5 * exp(-pow(($0 - 7.5) / 1.6, 2)) }
     let adaptive = frames.map { 0.2 + 0.012 * sin($0 * 2) }
     return Figure(
-      title: "How far neighbours are apart", width: 520, panels: [
+      title: "How far neighbours are apart", width: 520,
+      panels: [
         Panel(
           x: .linear("frame"), y: .linear("distance of neighbours", zero: true),
           marks: [.line(frames, lerp, label: "lerp", dots: true), .line(frames, adaptive, label: "adaptive", dots: true)])
@@ -189,7 +193,8 @@ enum Example {
     let images = try (0..<3).map { r in try (0..<4).map { c -> RGBImage? in r == 2 && c == 3 ? nil : try scene(r + 2 * c) } }
     let captions = (0..<3).map { r in (0..<4).map { c in "CLIP 0.\(21 + 3 * r + c) · 1.\(c) s" } }
     return Figure(
-      title: "Guidance and sampler", panels: [
+      title: "Guidance and sampler",
+      panels: [
         Panel.pictures(
           images: images, captions: captions, columnName: "guidance", columns: ["1", "3.25", "5.5", "7.75"], rowName: "sampler",
           rows: ["ddim", "euler-a", "dpmpp-2m-karras"])
@@ -204,7 +209,8 @@ enum Example {
     }
     let (a, b, c) = (path(0), path(2.2), path(4))
     return Figure(
-      title: "Paths of three seeds", subtitle: "through the projection of the final latents", panels: [
+      title: "Paths of three seeds", subtitle: "through the projection of the final latents",
+      panels: [
         Panel(
           x: .linear("PC 1 (23.4 %)"), y: .linear("PC 2 (11.8 %)"), equalUnits: true,
           marks: [
@@ -231,7 +237,8 @@ enum Example {
     }
     let points = clusters(300)
     return Figure(
-      title: "A field", width: 720, panels: [
+      title: "A field", width: 720,
+      panels: [
         Panel(
           "Contours and arrows", x: .linear("x", unit: "px"), y: .linear("y", unit: "px", reversed: true),
           marks: [
@@ -249,9 +256,11 @@ enum Example {
     let start = 1_790_000_000.0
     let t = (0..<200).map { start + Double($0) * 40 }
     return Figure(
-      title: "Memory while exploring", width: 520, height: 300, panels: [
+      title: "Memory while exploring", width: 520, height: 300,
+      panels: [
         Panel(
-          x: .time("time (UTC)"), y: .linear("resident", unit: "bytes", zero: true), marks: [.line(t, t.indices.map { 1.2e9 + 5e8 * sin(Double($0) / 18) })])
+          x: .time("time (UTC)"), y: .linear("resident", unit: "bytes", zero: true),
+          marks: [.line(t, t.indices.map { 1.2e9 + 5e8 * sin(Double($0) / 18) })])
       ])
   }
 }

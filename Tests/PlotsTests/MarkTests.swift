@@ -71,7 +71,9 @@ import Testing
   @Test func oneScaleForAllPanels() throws {
     let image = try scene(1)
     let scale = ColourScale(.inferno)
-    let panels = [1.0, 10].map { v in Panel.picture(marks: [.overlay(image, [0, v], rows: 1, columns: 2, colours: scale, opacity: 1, smooth: false)]) }
+    let panels = [1.0, 10].map { v in
+      Panel.picture(marks: [.overlay(image, [0, v], rows: 1, columns: 2, colours: scale, opacity: 1, smooth: false)])
+    }
     let common = Figure(commonColours: true, panels: panels)
     #expect(isNear(try pixel(common, panel: 0, 48, 32), rgb(.inferno, 0.1)))
     #expect(isNear(try pixel(common, panel: 1, 48, 32), rgb(.inferno, 1)))
@@ -98,7 +100,9 @@ import Testing
   }
 
   @Test func barsStandOnZeroAndReachTheirValue() throws {
-    let figure = Figure(panels: [Panel(x: .categorical("", ["a", "b"]), y: .linear("", domain: -4...10), marks: [.bars([8, -3], colour: .fixed(Colour(0xff0000)))])])
+    let figure = Figure(panels: [
+      Panel(x: .categorical("", ["a", "b"]), y: .linear("", domain: -4...10), marks: [.bars([8, -3], colour: .fixed(Colour(0xff0000)))])
+    ])
     #expect(try pixel(figure, 0, 7.8) == 0xff0000)
     #expect(try pixel(figure, 0, 0.2) == 0xff0000)
     #expect(try pixel(figure, 0, 8.3) != 0xff0000)
@@ -138,7 +142,8 @@ import Testing
     func png(_ step: Int) throws -> Decoded {
       let picked = stride(from: 0, to: n, by: step).map { $0 }
       return try Decoded(
-        Figure(panels: [Panel(x: .linear(domain: 0...1e6), marks: [.line(picked.map { xs[$0] }, picked.map { ys[$0] })])]).render(.png, scale: 1))
+        Figure(panels: [Panel(x: .linear(domain: 0...1e6), marks: [.line(picked.map { xs[$0] }, picked.map { ys[$0] })])]).render(
+          .png, scale: 1))
     }
     #expect(Pictures.difference(try png(1), try png(500)).isSmall)
   }

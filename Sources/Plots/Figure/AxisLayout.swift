@@ -64,8 +64,8 @@ struct AxisLayout {
       if labels.count >= 2, fits(horizontal: horizontal, em) { break }
     }
     if labels.count < 2 || !fits(horizontal: horizontal, em) {
-      // Long numbers: those of the densest ticks that do not touch the one before.
-      try set(most)
+      // Long numbers: those of dense ticks that do not touch the one before.
+      try set(max(most, 6))
       var kept: [(at: Double, label: Canvas.Label)] = []
       let all = labels.sorted { $0.at < $1.at }
       for candidate in all {
@@ -101,7 +101,8 @@ struct AxisLayout {
   private mutating func setNames(_ names: [String], _ canvas: Canvas) throws {
     let em = canvas.em
     let band = length / Double(max(names.count, 1))
-    func set(every step: Int, width: Double = 4000, lines: Int = 1, _ alignment: Text.Alignment = .left) throws -> [(Double, Canvas.Label)] {
+    func set(every step: Int, width: Double = 4000, lines: Int = 1, _ alignment: Text.Alignment = .left) throws -> [(Double, Canvas.Label)]
+    {
       try stride(from: 0, to: names.count, by: step).compactMap { i in
         try scale(Double(i)).map { ($0, try canvas.label(names[i], width: width, lines: lines, alignment: alignment)) }
       }

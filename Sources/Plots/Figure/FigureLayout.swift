@@ -39,7 +39,9 @@ struct FigureLayout {
     var sentences = figure.note.isEmpty ? [] : [figure.note]
     if omitted > 0 {
       let what = hasLog ? "not finite, or not above 0 on a logarithmic axis" : "not finite"
-      sentences.append(omitted == 1 ? "1 value is \(what), and is not drawn." : "\(NumberFormat.fixed(Double(omitted), 0)) values are \(what), and are not drawn.")
+      sentences.append(
+        omitted == 1
+          ? "1 value is \(what), and is not drawn." : "\(NumberFormat.fixed(Double(omitted), 0)) values are \(what), and are not drawn.")
     }
     try arrange(figure, prepared, common, note: sentences.joined(separator: " "), canvas)
     let remarks = remarks(canvas)
@@ -117,7 +119,8 @@ struct FigureLayout {
         heights = heights.map { $0 * factor }
       }
       guard heights.allSatisfy({ $0 >= 8 && $0 <= 30_000 }), zip(left, right).allSatisfy({ cellWidth - $0 - $1 >= 16 }) else {
-        throw PlotError("figure: \(prepared.count) panels and their labels do not fit \(figure.width) x \(figure.height ?? .infinity) points")
+        throw PlotError(
+          "figure: \(prepared.count) panels and their labels do not fit \(figure.width) x \(figure.height ?? .infinity) points")
       }
       var grown = false
       func grow(_ value: inout Double, _ needed: Double) {
@@ -140,7 +143,8 @@ struct FigureLayout {
           let plot = Plot(
             prepared: prepared[i], cell: cell, frame: frame,
             x: try AxisLayout(prepared[i].panel.x, scales.x, horizontal: true, sharesLine: onTop, cell: cellSize, canvas),
-            y: try AxisLayout(prepared[i].panel.y, scales.y, horizontal: false, sharesLine: onTop, cell: cellSize, canvas), title: heads[i].title,
+            y: try AxisLayout(prepared[i].panel.y, scales.y, horizontal: false, sharesLine: onTop, cell: cellSize, canvas),
+            title: heads[i].title,
             legend: heads[i].legend, bar: heads[i].bar)
           plots.append(plot)
           grow(&left[c], max(plot.y.depth, plot.x.overhang.left))

@@ -40,7 +40,8 @@ public struct Panel: Sendable {
     let width = images.map(\.count).max() ?? 0
     func padded(_ labels: [String], _ count: Int) -> [String] { (0..<count).map { $0 < labels.count ? labels[$0] : "" } }
     return Panel(
-      title, x: Axis(.categorical(padded(columns, width)), name: columnName, onTop: true), y: .categorical(rowName, padded(rows, images.count)),
+      title, x: Axis(.categorical(padded(columns, width)), name: columnName, onTop: true),
+      y: .categorical(rowName, padded(rows, images.count)),
       marks: [.pictures(images, captions: captions)])
   }
 }

@@ -122,7 +122,8 @@ private struct Bars: MarkBody {
     let label = try area.canvas.label(NumberFormat.short(value), size: 0.78, area.theme.text)
     let size = label.size
     let (f, gap) = (area.frame, area.canvas.em * 0.3)
-    var at = horizontal
+    var at =
+      horizontal
       ? Point(x: negative ? tip - gap - size.width : tip + gap, y: middle - size.height / 2)
       : Point(x: middle - size.width / 2, y: negative ? tip + gap * 0.5 : tip - size.height - gap * 0.5)
     at.x = min(max(at.x, f.x), f.x + f.width - size.width)

@@ -87,7 +87,8 @@ struct Overlay: MarkBody {
   /// The value at a place, both coordinates 0 to 1. Beyond the outermost centres it stays as it is there.
   private func sample(_ u: Double, _ v: Double) -> Double {
     if !smooth {
-      return grid.values[min(Int(v * Double(grid.rows)), grid.rows - 1) * grid.columns + min(Int(u * Double(grid.columns)), grid.columns - 1)]
+      return grid.values[
+        min(Int(v * Double(grid.rows)), grid.rows - 1) * grid.columns + min(Int(u * Double(grid.columns)), grid.columns - 1)]
     }
     let gx = min(max(u * Double(grid.columns) - 0.5, 0), Double(grid.columns - 1))
     let gy = min(max(v * Double(grid.rows) - 0.5, 0), Double(grid.rows - 1))
