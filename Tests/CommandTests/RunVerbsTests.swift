@@ -85,7 +85,7 @@ import Testing
       "How the picture came to be", "Where each word went", "What places look at", "Where this picture lies", "What lies between",
       "What each word does", "How to make it again",
     ] { #expect(html.contains(title), "\(title)") }
-    #expect(!html.contains("http://") && !html.contains("https://"))
+    for loading in ["src=\"http", "href=\"http", "url(http", "@import"] { #expect(!html.contains(loading), "\(loading)") }
     #expect(html.utf8.count < 10_000_000)
     let runs = try FileManager.default.contentsOfDirectory(atPath: place.url("runs").path).count
     #expect(runs > 10)

@@ -68,19 +68,22 @@ import Testing
     #expect(!text.contains("<?xml") && text.hasSuffix("</svg>\n"))
     let whole = try figure.render(.svg)
     #expect(text.utf8.count < whole.count)
-    var ids: Set<Substring> = []
-    for piece in text.components(separatedBy: " id=\"").dropFirst() {
-      let id = piece.prefix { $0 != "\"" }
-      #expect(id.hasPrefix("f1-"), "\(id)")
-      #expect(ids.insert(id).inserted, "\(id) twice")
-    }
-    for key in ["href=\"#", "url(#"] {
-      for piece in text.components(separatedBy: key).dropFirst() {
-        let id = piece.prefix { $0 != "\"" && $0 != ")" }
-        #expect(ids.contains(id), "\(id) is nowhere")
-      }
-    }
+    let ids = values(in: text, after: " id=\"")
+    #expect(ids.allSatisfy { $0.hasPrefix("f1-") } && Set(ids).count == ids.count, "\(ids)")
+    let used = Set(values(in: text, after: "href=\"#") + values(in: text, after: "url(#"))
+    #expect(!used.isEmpty && used.isSubset(of: ids), "\(used.subtracting(ids)) are nowhere")
     for id in ["", "1a", "a b", "ä", "\"x"] { #expect(throws: PlotError.self) { try figure.svg(id: id) } }
+  }
+
+  /// What follows `key` up to a quote or a parenthesis, each time.
+  private func values(in text: String, after key: String) -> [String] {
+    let (bytes, mark) = (Array(text.utf8), Array(key.utf8))
+    var out: [String] = []
+    for i in 0..<max(bytes.count - mark.count, 0) where bytes[i] == mark[0] && bytes[i..<i + mark.count].elementsEqual(mark) {
+      let end = bytes[(i + mark.count)...].prefix { $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: ")") }
+      out.append(String(decoding: end, as: UTF8.self))
+    }
+    return out
   }
 
   /// Not a test: writes figures to look at, when SDLAB_LOOK names a folder.

@@ -64,8 +64,8 @@ struct AxisLayout {
       if labels.count >= 2, fits(horizontal: horizontal, em) { break }
     }
     if labels.count < 2 || !fits(horizontal: horizontal, em) {
-      // Long numbers: those of the densest ticks that do not touch the one before.
-      try set(most)
+      // Long numbers: those of dense ticks that do not touch the one before.
+      try set(max(most, 6))
       var kept: [(at: Double, label: Canvas.Label)] = []
       let all = labels.sorted { $0.at < $1.at }
       for candidate in all {

@@ -20,12 +20,21 @@ extension Surface {
     polyline([from, to], colour, width: width, dash: dash)
   }
 
+  /// Cairo's time for one path grows with the square of its parts where these cross: long lines are drawn piece by piece.
+  static let longestPath = 256
+
   func polyline(_ points: [Point], _ colour: Colour, width: Double, dash: [Double] = []) {
-    guard let first = points.first else { return }
-    cairo_new_path(cairo)
-    cairo_move_to(cairo, first.x, first.y)
-    for p in points.dropFirst() { cairo_line_to(cairo, p.x, p.y) }
-    stroke(colour, width: width, dash: dash)
+    let pieces = points.count > 4 * Self.longestPath ? Self.longestPath : max(points.count, 1)
+    var at = 0
+    repeat {
+      let piece = points[at..<min(at + pieces + 1, points.count)]
+      guard let first = piece.first else { return }
+      cairo_new_path(cairo)
+      cairo_move_to(cairo, first.x, first.y)
+      for p in piece.dropFirst() { cairo_line_to(cairo, p.x, p.y) }
+      stroke(colour, width: width, dash: dash)
+      at += pieces
+    } while at < points.count - 1
   }
 
   /// What lies on the path.

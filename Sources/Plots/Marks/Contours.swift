@@ -81,21 +81,22 @@ enum ContourLines {
           grid.left + (p.x + 0.5) / Double(grid.columns) * (grid.right - grid.left),
           grid.low + (p.y + 0.5) / Double(grid.rows) * (grid.high - grid.low))
       }
-      func trace() {
-        cairo_new_path(area.surface.cairo)
-        for s in segments {
-          guard let a = place(s.from), let b = place(s.to) else { continue }
-          cairo_move_to(area.surface.cairo, a.x, a.y)
-          cairo_line_to(area.surface.cairo, b.x, b.y)
+      func stroke(_ colour: Colour, _ width: Double) {
+        for at in stride(from: 0, to: segments.count, by: Surface.longestPath * 8) {
+          cairo_new_path(area.surface.cairo)
+          for s in segments[at..<min(at + Surface.longestPath * 8, segments.count)] {
+            guard let a = place(s.from), let b = place(s.to) else { continue }
+            cairo_move_to(area.surface.cairo, a.x, a.y)
+            cairo_line_to(area.surface.cairo, b.x, b.y)
+          }
+          area.surface.stroke(colour, width: width)
         }
       }
-      trace()
       if let ink {
-        area.surface.stroke(area.theme.colour(ink, automatic: area.series), width: width)
+        stroke(area.theme.colour(ink, automatic: area.series), width)
       } else {
-        area.surface.stroke(Colour(0).with(alpha: 0.55), width: width + 1.4)
-        trace()
-        area.surface.stroke(Colour(0xffffff), width: width)
+        stroke(Colour(0).with(alpha: 0.55), width + 1.4)
+        stroke(Colour(0xffffff), width)
       }
     }
   }

@@ -67,7 +67,16 @@ private struct Line: MarkBody {
           area.point(xs[i], low[i]).flatMap { l in area.point(xs[i], high[i]).map { (l, $0) } }
         })
       {
-        area.surface.polygon(run.map(\.0) + run.reversed().map(\.1), colour.with(alpha: 0.2))
+        let (low, high) = (thinned(run.map(\.0)), thinned(run.map(\.1)))
+        if low.count < run.count || high.count < run.count || run.count < 2000 {
+          area.surface.polygon(low + high.reversed(), colour.with(alpha: 0.2))
+          continue
+        }
+        // Long and not from left to right: piece by piece, or Cairo is busy for minutes.
+        for at in stride(from: 0, to: run.count - 1, by: Surface.longestPath) {
+          let piece = run[at...min(at + Surface.longestPath, run.count - 1)]
+          area.surface.polygon(piece.map(\.0) + piece.reversed().map(\.1), colour.with(alpha: 0.2))
+        }
       }
     }
     let dash = dash(area.series, area.theme.categories.count)
