@@ -28,7 +28,7 @@ let package = Package(
     .executableTarget(
       name: "sdlab",
       dependencies: [
-        "Engine", "Plots",
+        "Engine", "Analysis", "Plots",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Crypto", package: "swift-crypto"),
       ]),

@@ -16,7 +16,7 @@ struct Sdlab: ParsableCommand {
       73 cannot write, 130 interrupted. SDLAB_THREADS sets the number of threads, NO_COLOR turns colours off.
       """,
     version: version,
-    subcommands: [Generate.self, Encode.self, Decode.self, Tokenize.self, Inspect.self, Rerun.self, Explore.self])
+    subcommands: [Generate.self, Encode.self, Decode.self, Tokenize.self, Inspect.self, Rerun.self, Project.self, Explore.self])
 
   static func main() {
     Interruption.watch()
