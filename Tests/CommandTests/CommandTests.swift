@@ -70,7 +70,7 @@ struct Workplace: ~Copyable {
 }
 
 /// An error is one line and perhaps a hint.
-private func expectError(_ result: Workplace.Result, _ code: Int32, _ words: String..., sourceLocation: SourceLocation = #_sourceLocation) {
+func expectError(_ result: Workplace.Result, _ code: Int32, _ words: String..., sourceLocation: SourceLocation = #_sourceLocation) {
   #expect(result.code == code, "\(result.errors)", sourceLocation: sourceLocation)
   #expect(result.output.isEmpty, sourceLocation: sourceLocation)
   let lines = result.errors.split(separator: "\n")
