@@ -44,6 +44,9 @@ struct Project: ParsableCommand {
   @Option(help: ArgumentHelp("A folder for TensorBoard's projector: vectors.tsv and metadata.tsv.", valueName: "dir"))
   var tensorboard: String?
 
+  @Flag(help: "Compute the map alone: the scores look at all pairs of points, which takes minutes from 200,000 points on.")
+  var noScores = false
+
   @Flag(name: [.long, .short], help: "Overwrite files that are there.")
   var force = false
 
@@ -60,6 +63,7 @@ struct Project: ParsableCommand {
     options.neighbours = neighbours
     options.minimumDistance = minDist
     options.seed = seed
+    options.scores = !noScores
     var bar: ProgressBar?
     let result = try Projection.compute(points, method, options: options) { now in
       if bar == nil { bar = ProgressBar(now.stage, total: now.total, quiet: report.quiet) }
@@ -111,7 +115,8 @@ struct Project: ParsableCommand {
         Report(
           method: method.rawValue, n: points.count, dimensions: dimensions, coordinates: points.dimension, seconds: result.seconds,
           klDivergence: scores.klDivergence, trustworthiness: scores.trustworthiness, continuity: scores.continuity,
-          neighbourRecall: scores.neighbourRecall, explainedVarianceRatio: result.explainedVarianceRatio, seed: seed,
+          neighbourRecall: scores.neighbourRecall,
+          neighbourSearchRecall: result.neighbourSearchRecall, explainedVarianceRatio: result.explainedVarianceRatio, seed: seed,
           perplexity: perplexity,
           neighbours: method == .umap ? neighbours : nil, minDist: method == .umap ? minDist : nil, output: output, tensorboard: tensorboard
         ))
@@ -130,6 +135,9 @@ struct Project: ParsableCommand {
       row("neighbour recall", scores.neighbourRecall, "share of the 10 nearest kept"),
       row("KL divergence", scores.klDivergence, "at perplexity \(decimal(perplexity, perplexity == perplexity.rounded() ? 0 : 2))"),
     ].compactMap { $0 }
+    if let recall = result.neighbourSearchRecall {
+      rows.append(["neighbour search", "approximate", "found \(decimal(100 * recall, 1)) % of the true neighbours"])
+    }
     if let output { rows.append(["map", output]) }
     if let tensorboard { rows.append(["TensorBoard", tensorboard]) }
     try StandardOutput.line(table(rows))
@@ -146,6 +154,7 @@ struct Project: ParsableCommand {
     let trustworthiness: Double?
     let continuity: Double?
     let neighbourRecall: Double?
+    let neighbourSearchRecall: Double?
     let explainedVarianceRatio: [Double]?
     let seed: UInt64
     let perplexity: Double

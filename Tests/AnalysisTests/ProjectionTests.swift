@@ -214,3 +214,37 @@ import Testing
     expectRefusal("expected 1 to 3", kind: .usage) { _ = try Projection.compute(Points(few), .tsne, options: options) }
   }
 }
+
+@Suite struct ApproximateNeighbourTests {
+  /// Clusters in 16 dimensions: nearly all true neighbours are found, their distances are right, and the measured recall says so.
+  @Test func findsNearlyAll() throws {
+    let points = try ProjectionTests.gaussians(6000, 16, groups: 8, apart: 8).points
+    let search = ApproximateNeighbours(points: points, k: 30, seed: 1)
+    let (found, exact) = (search.search(), NearestNeighbours.exact(points, k: 30))
+    var shared = 0
+    for i in 0..<6000 {
+      let (mine, theirs) = (found.indices[i * 30..<i * 30 + 30], exact.indices[i * 30..<i * 30 + 30])
+      shared += Set(mine).intersection(theirs).count
+      #expect(Set(mine).count == 30 && !mine.contains(Int32(i)))
+    }
+    let recall = Double(shared) / 180_000
+    #expect(recall > 0.95, "\(recall)")
+    #expect(abs(search.recall(found) - recall) < 0.02)
+    #expect(search.recall(exact) > 0.999)
+    #expect(search.search().indices == found.indices)
+    for e in 0..<30 where found.indices[e] == exact.indices[e] {
+      #expect(abs(found.squaredDistances[e] - exact.squaredDistances[e]) < 1e-4 * exact.squaredDistances[e])
+    }
+  }
+
+  @Test func aMapByItIsAsGood() throws {
+    let points = try ProjectionTests.gaussians(3000, 12, groups: 5, apart: 6).points
+    var options = Projection.Options()
+    let exact = try Projection.compute(points, .umap, options: options)
+    options.exactWork = 0
+    let other = try Projection.compute(points, .umap, options: options)
+    #expect(exact.neighbourSearchRecall == nil)
+    #expect(try #require(other.neighbourSearchRecall) > 0.95)
+    #expect(try #require(other.scores.trustworthiness) > #require(exact.scores.trustworthiness) - 0.01)
+  }
+}
