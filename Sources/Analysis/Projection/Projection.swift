@@ -97,7 +97,9 @@ public enum Projection {
         affinities = .gaussian(found, perplexity: options.perplexity)
         neighbours = found
       }
-      scores = .measure(points, embedding, neighbours: neighbours, affinities: affinities)
+      // Ranks are compared with true neighbours.
+      let exact = neighbours.flatMap { isExact(points, $0.k, options) ? $0 : nil }
+      scores = .measure(points, embedding, neighbours: exact, affinities: affinities)
     }
     let recall = neighbours.flatMap { found in
       isExact(points, found.k, options)
