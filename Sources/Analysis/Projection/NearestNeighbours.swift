@@ -63,11 +63,12 @@ struct NearestNeighbours: Sendable {
 struct NearestList {
   private let capacity: Int
   private var limit = Float.infinity
-  private var found: [(Float, Int32)] = []
+  /// Value and index in one number that sorts like the pair.
+  private var found: [UInt64] = []
 
   init(capacity: Int) {
     self.capacity = capacity
-    found.reserveCapacity(3 * capacity)
+    found.reserveCapacity(2 * capacity + 256)
   }
 
   /// - Parameter without: index that is left out: the point itself.
@@ -80,7 +81,7 @@ struct NearestList {
         withUnsafeTemporaryAllocation(of: Float.self, capacity: n) { value in
           guard let indexBase = index.baseAddress, let valueBase = value.baseAddress else { return }
           let hits = Kernel.table.select_below(values + at, n, limit, Int32(first + at), indexBase, valueBase)
-          for h in 0..<hits where index[h] != Int32(without) { found.append((value[h], index[h])) }
+          for h in 0..<hits where index[h] != Int32(without) { found.append(Self.key(value[h], index[h])) }
         }
       }
       if found.count >= 2 * capacity { shrink() }
@@ -88,15 +89,23 @@ struct NearestList {
     }
   }
 
+  /// Floats sort like their bits when those of negative ones are turned round.
+  private static func key(_ value: Float, _ index: Int32) -> UInt64 {
+    let bits = (value + 0).bitPattern
+    let ordered = bits >> 31 == 1 ? ~bits : bits | 0x8000_0000
+    return UInt64(ordered) << 32 | UInt64(UInt32(bitPattern: index))
+  }
+
   private mutating func shrink() {
     guard found.count > capacity else { return }
-    found.sort { $0 < $1 }
+    found.sort()
     found.removeLast(found.count - capacity)
-    limit = found[capacity - 1].0
+    let ordered = UInt32(found[capacity - 1] >> 32)
+    limit = Float(bitPattern: ordered >> 31 == 1 ? ordered & 0x7fff_ffff : ~ordered)
   }
 
   mutating func indices() -> [Int32] {
     shrink()
-    return found.map(\.1)
+    return found.map { Int32(bitPattern: UInt32(truncatingIfNeeded: $0)) }
   }
 }

@@ -58,6 +58,19 @@ public struct Points: Sendable, Equatable {
     return Points(unchecked: out, count: count, dimension: dimension)
   }
 
+  /// The same points, by a power of two larger or smaller where the squares of single precision would overflow or vanish. Neither t-SNE nor
+  /// UMAP sees the scale of all points.
+  func inRange() -> Points {
+    let largest = values.lazy.map(abs).max() ?? 0
+    guard largest > 1e8 || (largest > 0 && largest < 1e-8) else { return self }
+    let exponent = -Int(largest.exponent)
+    // In two steps: 2^149 is no float.
+    let (one, two) = (
+      Float(sign: .plus, exponent: exponent / 2, significand: 1), Float(sign: .plus, exponent: exponent - exponent / 2, significand: 1)
+    )
+    return Points(unchecked: values.map { $0 * one * two }, count: count, dimension: dimension)
+  }
+
   private static func firstNotFinite(_ values: [Float]) -> Int? {
     // x - x is not zero for NaN and infinity: sums of it are quick to look at.
     var at = 0

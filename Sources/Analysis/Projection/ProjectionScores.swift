@@ -26,7 +26,9 @@ public struct ProjectionScores: Sendable, Equatable {
   {
     var scores = ProjectionScores()
     let n = points.count
-    scores.klDivergence = affinities.map { klDivergence($0, embedding) }
+    scores.klDivergence = affinities.map { klDivergence($0, embedding) }.flatMap { $0.isFinite ? $0 : nil }
+    // Ranks do not see the scale.
+    let embedding = embedding.inRange()
     let k = rankNeighbours
     guard n > recallNeighbours + 1 else { return scores }
     let most = n > 2 * k ? k : recallNeighbours

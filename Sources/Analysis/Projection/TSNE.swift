@@ -19,10 +19,13 @@ struct TSNE {
 
   /// - Parameter start: first coordinates [n, dimensions], of any scale.
   /// - Parameter progress: called with the number of iterations done.
-  func embed(_ affinities: SparseAffinities, start: Points, progress: ((Int) -> Void)?) -> Points {
+  /// - Parameter repulsion: how the points push each other away; nil chooses by their number.
+  func embed(
+    _ affinities: SparseAffinities, start: Points, repulsion: (any TSNERepulsion)? = nil, progress: ((Int) -> Void)? = nil
+  ) -> Points {
     let n = affinities.count
     var state = State(axes: initial(start))
-    let repulsion: any TSNERepulsion = n <= Self.exactLimit || dimensions != 2 ? ExactRepulsion() : GridRepulsion()
+    let repulsion = repulsion ?? (n <= Self.exactLimit || dimensions != 2 ? ExactRepulsion() : GridRepulsion())
     for iteration in 0..<iterations {
       let factor = iteration < earlyIterations ? exaggeration : 1
       step(&state, affinities, repulsion, factor, rate: max(Float(n) / factor, 50))

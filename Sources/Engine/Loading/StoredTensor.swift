@@ -93,6 +93,12 @@ public struct StoredTensor: Sendable {
       offset: offset)
   }
 
+  /// The same values as a matrix: the first dimension, and the others together. For tensors of more than four dimensions, whose `float32()` refuses.
+  public func flattened() -> StoredTensor {
+    guard strides == nil, shape.count > 2 else { return self }
+    return StoredTensor(name: name, dtype: dtype, shape: [shape[0], shape.dropFirst().reduce(1, *)], bytes: bytes, offset: offset)
+  }
+
   /// Rows `range` of the first dimension.
   func rows(_ range: Range<Int>) -> StoredTensor {
     let row = strides?.first ?? shape.dropFirst().reduce(1, *)
