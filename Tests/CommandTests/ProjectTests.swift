@@ -5,9 +5,17 @@ import Testing
 /// `sdlab project` as a person calls it.
 @Suite struct ProjectTests {
   /// Two groups of 30 points in 5 dimensions, far from each other.
-  private static let values: [Float] = (0..<60).flatMap { i in
-    (0..<5).map { c in Float(i % 2 == 0 ? 0 : 50) + Float((i * 7 + c * 13) % 11) / 10 }
-  }
+  private static let values: [Float] = {
+    var out: [Float] = []
+    for i in 0..<60 {
+      let group: Float = i % 2 == 0 ? 0 : 50
+      for c in 0..<5 {
+        let part: Int = (i * 7 + c * 13) % 11
+        out.append(group + Float(part) / 10)
+      }
+    }
+    return out
+  }()
 
   private func write(_ place: borrowing Workplace, _ name: String = "x.npy") throws {
     try Npy.write(Self.values, shape: [60, 5], to: place.url(name))
@@ -34,7 +42,9 @@ import Testing
     // The two groups lie on two sides of a line between their centres.
     let y = try map.float32()
     func centre(_ group: Int, _ axis: Int) -> Float {
-      stride(from: group, to: 60, by: 2).reduce(Float(0)) { $0 + y[2 * $1 + axis] } / 30
+      var sum: Float = 0
+      for i in stride(from: group, to: 60, by: 2) { sum += y[2 * i + axis] }
+      return sum / 30
     }
     let (dx, dy) = (centre(1, 0) - centre(0, 0), centre(1, 1) - centre(0, 1))
     let (mx, my) = ((centre(1, 0) + centre(0, 0)) / 2, (centre(1, 1) + centre(0, 1)) / 2)

@@ -25,7 +25,7 @@ extension ExploreStudy {
     let steps = (1...total).map(Double.init)
     let change = zip(predictions, predictions.dropFirst()).map { a, b in norms([b - a])[0] }
     let normFigure = Figure(
-      title: "Size of the latents", subtitle: "root mean square over all values",
+      title: "Size of the latents", subtitle: "root mean square over all values", width: 440,
       panels: [
         Panel(
           x: .linear("step"), y: .linear("root mean square", zero: true),
@@ -37,7 +37,7 @@ extension ExploreStudy {
       ])
     let abar = base.manifest.alphasCumprod
     let snr = Figure(
-      title: "Signal-to-noise ratio", subtitle: "of the noise schedule at each step",
+      title: "Signal-to-noise ratio", subtitle: "of the noise schedule at each step", width: 440,
       panels: [Panel(x: .linear("step"), y: .log("ᾱ / (1 − ᾱ)"), marks: [.line(steps, abar.map { $0 / max(1 - $0, 1e-12) })])])
     let settled = change.indices.first { i in change[i...].allSatisfy { $0 < 0.1 * (change.max() ?? 1) } }
     let film = Report.Film(

@@ -95,7 +95,7 @@ extension ExploreStudy {
       }
     }
     let bars = Figure(
-      title: "What the attention is spent on", subtitle: "share of the cross-attention by layer, mean over heads and steps", width: 720,
+      title: "What the attention is spent on", subtitle: "share of the cross-attention by layer, mean over heads and steps", width: 540,
       panels: [
         Panel(
           x: .categorical("layer", names), y: .linear("share", domain: 0...1), marks: zip(kinds, shares).map { .bars($1, label: $0.1) })
@@ -104,7 +104,7 @@ extension ExploreStudy {
     let entropy = rows.flatMap { layer, head in entries.map { $0[layer][head].entropy } }
     let matrix = Figure(
       title: "Entropy of the cross-attention", subtitle: "by layer and head (rows) and step (columns); low: it looks at few tokens",
-      width: 720,
+      width: 540,
       panels: [
         Panel(
           x: .categorical("step", entries.indices.map { "\($0 + 1)" }),
