@@ -7,11 +7,12 @@ import Testing
   /// Two groups of 30 points in 5 dimensions, far from each other.
   private static let values: [Float] = {
     var out: [Float] = []
+    // Knuth's generator: points that repeat would make clusters of their own.
+    var state: UInt64 = 1
     for i in 0..<60 {
-      let group: Float = i % 2 == 0 ? 0 : 50
-      for c in 0..<5 {
-        let part: Int = (i * 7 + c * 13) % 11
-        out.append(group + Float(part) / 10)
+      for _ in 0..<5 {
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        out.append((i % 2 == 0 ? 0 : 50) + Float(state >> 40) / Float(1 << 24))
       }
     }
     return out
