@@ -18,7 +18,9 @@ import Testing
     // Half of each in each theme keeps the repository small.
     let isDark = mode == "dark"
     guard ["curves", "entropy", "bars", "trajectories"].contains(name) || !isDark else { return }
-    try Pictures.expect(try figure(name).render(.png, scale: 1, theme: isDark ? .dark : .light), "\(name)-\(mode)")
+    var figure = try figure(name)
+    if ["scatter", "field"].contains(name) { figure.width *= 0.62 }
+    try Pictures.expect(try figure.render(.png, scale: 1, theme: isDark ? .dark : .light), "\(name)-\(mode)")
   }
 
   /// The comparison of pictures sees a label that moved by two points, another colour, a missing mark.
