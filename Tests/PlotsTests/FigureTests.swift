@@ -19,7 +19,7 @@ import Testing
     let isDark = mode == "dark"
     guard ["curves", "entropy", "bars", "trajectories"].contains(name) || !isDark else { return }
     var figure = try figure(name)
-    if ["scatter", "field"].contains(name) { figure.width = 372 }
+    if ["scatter", "field"].contains(name) { figure.width = 340 }
     try Pictures.expect(try figure.render(.png, scale: 1, theme: isDark ? .dark : .light), "\(name)-\(mode)")
   }
 
