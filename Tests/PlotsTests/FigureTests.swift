@@ -18,7 +18,9 @@ import Testing
     // Half of each in each theme keeps the repository small.
     let isDark = mode == "dark"
     guard ["curves", "entropy", "bars", "trajectories"].contains(name) || !isDark else { return }
-    try Pictures.expect(try figure(name).render(.png, scale: 1, theme: isDark ? .dark : .light), "\(name)-\(mode)")
+    var figure = try figure(name)
+    if ["scatter", "field"].contains(name) { figure.width = 340 }
+    try Pictures.expect(try figure.render(.png, scale: 1, theme: isDark ? .dark : .light), "\(name)-\(mode)")
   }
 
   /// The comparison of pictures sees a label that moved by two points, another colour, a missing mark.
@@ -57,6 +59,17 @@ import Testing
     for scale in [1.0, 2, 300.0 / 72] {
       let d = try Decoded(figure.render(.png, scale: scale))
       #expect(d.width == Int((720 * scale).rounded(.up)) && d.height == Int((333 * scale).rounded(.up)))
+    }
+  }
+
+  /// Sizes that are no whole number of pixels have no dark rim.
+  @Test func theGroundReachesTheEdges() throws {
+    var figure = try figure("curves")
+    (figure.width, figure.height) = (396.3, 250.7)
+    for scale in [1.0, 1.1, 300.0 / 72] {
+      let d = try Decoded(figure.render(.png, scale: scale))
+      #expect((0..<d.height).allSatisfy { d.pixels[$0 * d.width + d.width - 1] == 0xffffff })
+      #expect((0..<d.width).allSatisfy { d.pixels[(d.height - 1) * d.width + $0] == 0xffffff })
     }
   }
 

@@ -1,6 +1,7 @@
 extension FigureLayout {
   func draw(on canvas: Canvas) throws {
-    canvas.surface.fill(Rectangle(x: 0, y: 0, width: size.width, height: size.height), canvas.theme.background)
+    // One point more: the last pixels of a fractional size are covered whole.
+    canvas.surface.fill(Rectangle(x: 0, y: 0, width: size.width + 1, height: size.height + 1), canvas.theme.background)
     canvas.panel = -1
     for (label, y, role) in header { canvas.draw(label, x: margin + label.text.inset, y: y, role) }
     if let bar { try bar.bar.draw(x: margin, y: bar.y, canvas) }
