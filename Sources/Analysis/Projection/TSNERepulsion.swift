@@ -50,10 +50,14 @@ final class ExactRepulsion: TSNERepulsion {
 /// The potential on a grid, by Fourier transforms; two dimensions.
 ///
 /// As FIt-SNE (Linderman et al. 2019) interpolates the kernel on a grid and convolves there, but with one charge for each point instead of four:
-/// the forces are the derivatives of the potential's interpolant. That is a B-spline of order 6 with a step of half a unit, as in smooth
+/// the forces are the derivatives of the potential's interpolant. That is a B-spline of order 6 with a step of a third of a unit, as in smooth
 /// particle-mesh Ewald sums (Essmann et al. 1995), so that the derivatives are good to about 1e-3 of the force.
 final class GridRepulsion: TSNERepulsion {
-  private static let step: Float = 0.5
+  /// The kernel's spectrum falls like exp(-|k|): at half a unit 0.2 % of it is left at the grid's limit and forces are off by up to 3 %, at a
+  /// third 0.008 %.
+  private static let step: Float = 1 / 3
+  /// A small map gets a grid that reaches far beyond it: where the kernel is cut off it must be nearly flat, or its edge rings.
+  private static let fewestNodes = 128
   /// Grids that add up the charges of fixed shares of the points, so that the sum does not depend on threads.
   private static let shares = 4
   private var grid: FourierGrid?
@@ -63,7 +67,7 @@ final class GridRepulsion: TSNERepulsion {
 
   /// Nodes that coordinates in `range` take.
   static func nodes(_ low: Float, _ high: Float) -> Int {
-    let wanted = Int((high - low) / step) + 10
+    let wanted = max(fewestNodes, Int((high - low) / step) + 10)
     // In steps of an eighth, so that the kernel's spectrum is seldom computed again.
     let grain = max(8, 1 << max(0, Int(log2(Double(wanted))) - 3))
     return (wanted + grain - 1) / grain * grain
