@@ -58,9 +58,35 @@ import Testing
     for i in 0..<400 { #expect(!found.indices[i * 21..<i * 21 + 21].contains(Int32(i))) }
   }
 
+  /// Pairs (i, j) of which i takes j for its k-th neighbour only by the order in which equal distances are looked at: the pixels are whole numbers, so
+  /// distances are often equal, and which of them is taken is nobody's rule.
+  private func ties(_ k: Int) -> Set<Int> {
+    let n = 400
+    var found: Set<Int> = []
+    for i in 0..<n {
+      let mine = (0..<n).map { j in zip(digits[i], digits[j]).reduce(Float(0)) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) } }
+      let sorted = (0..<n).filter { $0 != i }.map { mine[$0] }.sorted()
+      guard sorted[k - 1] == sorted[k] else { continue }
+      for j in 0..<n where j != i && mine[j] == sorted[k] {
+        found.insert(i * n + j)
+        found.insert(j * n + i)
+      }
+    }
+    return found
+  }
+
+  /// Largest difference of the first 50 rows, relative to the largest value; pairs that a tie decided are left out.
+  private func error(_ mine: [Float], _ golden: [Float], except ties: Set<Int>) -> Double {
+    let largest = Double(golden.max() ?? 1)
+    var worst = 0.0
+    for i in golden.indices where !ties.contains(i) { worst = max(worst, abs(Double(mine[i]) - Double(golden[i])) / largest) }
+    return worst
+  }
+
   @Test func affinities() throws {
     let p = SparseAffinities.gaussian(.exact(digits, k: 60), perplexity: 20)
-    #expect(relativeError(Array(dense(p).prefix(50 * 400)), try golden.values("affinities").map(Double.init)) < 1e-4)
+    let error = error(dense(p), try golden.values("affinities"), except: ties(60))
+    #expect(error < 1e-4)
     #expect(abs(p.values.reduce(0.0) { $0 + Double($1) } - 1) < 1e-5)
     let other = SparseAffinities.gaussian(.exact(digits, k: 60), perplexity: 19)
     #expect(relativeError(Array(dense(other).prefix(50 * 400)), try golden.values("affinities").map(Double.init)) > 1e-2)
@@ -68,7 +94,8 @@ import Testing
 
   @Test func fuzzySet() throws {
     let graph = UMAPGraph.fuzzySet(.exact(digits, k: 14))
-    #expect(relativeError(Array(dense(graph).prefix(50 * 400)), try golden.values("fuzzy").map(Double.init)) < 1e-4)
+    let error = error(dense(graph), try golden.values("fuzzy"), except: ties(14))
+    #expect(error < 1e-4)
     let other = UMAPGraph.fuzzySet(.exact(digits, k: 15))
     #expect(relativeError(Array(dense(other).prefix(50 * 400)), try golden.values("fuzzy").map(Double.init)) > 1e-2)
   }
