@@ -13,15 +13,21 @@ struct Interpolate: ParsableCommand {
       in every frame. The paths of the files go to standard output.
 
       Examples:
-        sdlab interpolate "a red house" "a blue boat on the sea" --adaptive
+        sdlab interpolate --from "a red house" --to "a blue boat on the sea" --adaptive
         sdlab interpolate "a red house" --to-seed 7 --frames 12 --frames-out frames
       """)
 
-  @Argument(help: "The first prompt.")
-  var from: String
+  @Argument(help: "The first and the last prompt; the last may be left out with --to-seed.")
+  var prompts: [String] = []
 
-  @Argument(help: "The last prompt. Default: the first, with --to-seed.")
-  var to: String?
+  @Option(name: .customLong("from"), help: ArgumentHelp("The first prompt, in place of the first argument.", valueName: "prompt"))
+  var first: String?
+
+  @Option(name: .customLong("to"), help: ArgumentHelp("The last prompt, in place of the last argument.", valueName: "prompt"))
+  var last: String?
+
+  private var from: String { first ?? prompts.first ?? "" }
+  private var to: String? { last ?? (first == nil ? prompts.dropFirst().first : prompts.first) }
 
   @Option(help: ArgumentHelp("Seed of the last frame's noise. Default: that of the first.", valueName: "k"))
   var toSeed: UInt64?
@@ -53,6 +59,12 @@ struct Interpolate: ParsableCommand {
   @OptionGroup(title: "Reports") var report: ReportOptions
 
   func run() throws {
+    guard first != nil || !prompts.isEmpty else {
+      throw InputError(.usage, "there is no prompt", hint: "give the first and the last prompt, or --from and --to")
+    }
+    guard prompts.count + (first == nil ? 0 : 1) + (last == nil ? 0 : 1) <= 2 else {
+      throw InputError(.usage, "\(prompts.count) prompts beside --from and --to: expected two ends in all")
+    }
     guard to != nil || toSeed != nil else {
       throw InputError(.usage, "there is nowhere to go", hint: "give a second prompt, --to-seed, or both")
     }

@@ -22,7 +22,7 @@ import Testing
 
   @Test func aSheetForEachValueOfZ() throws {
     let place = try Workplace()
-    let result = try place.run("grid", "a house", "--x", "seed=1-2", "--z", "guidance=1, 4", "--steps", "2", "-o", "g.png", "-q")
+    let result = try place.run("grid", "a house", "--x", "seed: 1-2", "--z", "guidance=1, 4", "--steps", "2", "-o", "g.png", "-q")
     #expect(result.lines == ["g-0.png", "g-1.png"], "\(result.errors)")
   }
 
@@ -73,6 +73,9 @@ import Testing
   @Test func mistakesComeBeforeWork() throws {
     let place = try Workplace()
     #expect(try place.run("interpolate", "a house").code == 64)
+    #expect(try place.run("interpolate").code == 64)
+    #expect(try place.run("interpolate", "a house", "a boat", "--to", "a tree").code == 64)
+    #expect(try place.run("interpolate", "--from", "a house", "--to", "a boat", "--dry-run").output.contains("would write"))
     #expect(try place.run("interpolate", "a house", "a boat", "--frames", "1").code == 64)
     #expect(try place.run("interpolate", "a house", "a boat", "--budget", "3").code == 64)
     #expect(try place.run("interpolate", "a house", "a boat", "--frames-out", "nowhere").code == 73)

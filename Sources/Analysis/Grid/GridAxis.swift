@@ -60,11 +60,11 @@ public struct GridAxis: Sendable {
     }
   }
 
-  /// `steps=1-5`, `prompt=house, boat`.
+  /// `steps: 1-5` or `steps=1-5`, `prompt: house, boat`.
   /// - Throws: `InputError` (usage) for unknown parameters.
   public init(argument: String) throws {
-    guard let sign = argument.firstIndex(of: "=") else {
-      throw InputError(.usage, "axis '\(argument)': expected a parameter, = and values", hint: "for example steps=10-30 (+10)")
+    guard let sign = argument.firstIndex(where: { $0 == "=" || $0 == ":" }) else {
+      throw InputError(.usage, "axis '\(argument)': expected a parameter, : or =, and values", hint: "for example steps=10-30 (+10)")
     }
     let name = argument[..<sign].trimmingCharacters(in: .whitespaces).lowercased()
     guard let parameter = Parameter(rawValue: name) else {
