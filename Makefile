@@ -78,6 +78,9 @@ bench-layout: setup ## the measurements behind the memory layout
 browser: setup ## open a report in Chromium and check it: hovering, keyboard, accessibility
 	Tests/Browser/run
 
+notebooks: build ## run the notebooks from top to bottom
+	notebooks/run
+
 reference: build ## compute anew where the reference scenes lie in the model that comes with sdlab
 	$(BINARIES)/sdlab reference -f -o Resources/scenes-reference/features.safetensors
 
