@@ -183,7 +183,7 @@ class Run:
             # Of each step: the timestep and the share of the signal's variance there.
             self.timesteps = np.array(m["timesteps"], float)
             self.alphas_cumprod = np.array(m["alphas_cumprod"], float)
-            # (step, timestep) of each evaluation of the network: some samplers make two a step.
+            # (step, timestep) of each evaluation of the network. With heun and pndm there are more than `steps` asks for.
             self.calls = [(c["step"], c["timestep"]) for c in m["calls"]]
             # Height and width of the latents.
             self.latent_size = tuple(m["latent_size"])
