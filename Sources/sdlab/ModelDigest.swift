@@ -1,3 +1,4 @@
+import Analysis
 import Crypto
 import Engine
 import Foundation
@@ -18,7 +19,7 @@ enum ModelDigest {
 
   /// SHA-256 of one small file, not cached.
   static func of(file: URL) throws -> String {
-    try hash(file) { _ in }.hex
+    try Digest.of(file: file)
   }
 
   private static func digests(of files: [URL], quiet: Bool) throws -> [Data] {
@@ -30,7 +31,7 @@ enum ModelDigest {
     var bar = megabytes > 500 ? ProgressBar("hashing the model (once)", total: megabytes, quiet: quiet) : nil
     for (file, key) in wanted {
       var unreported = 0
-      cache[key.text] = try hash(file) { count in
+      cache[key.text] = try Digest.bytes(of: file) { count in
         unreported += count
         bar?.advance(by: unreported >> 20)
         unreported &= (1 << 20) - 1
@@ -38,26 +39,6 @@ enum ModelDigest {
     }
     if !wanted.isEmpty { cache.save() }
     return keys.compactMap { cache[$0.text] }
-  }
-
-  private static func hash(_ file: URL, _ progress: (Int) -> Void) throws -> Data {
-    func fail(_ code: Int32) -> InputError {
-      InputError(.missing, "\(file.relativePath): cannot be read: \(String(cString: strerror(code)))")
-    }
-    let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw fail(errno) }
-    defer { close(descriptor) }
-    var hash = SHA256()
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
-    defer { buffer.deallocate() }
-    while true {
-      let n = read(descriptor, buffer.baseAddress, buffer.count)
-      if n < 0 && errno == EINTR { continue }
-      guard n >= 0 else { throw fail(errno) }
-      if n == 0 { return Data(hash.finalize()) }
-      hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer[..<n]))
-      progress(n)
-    }
   }
 }
 
@@ -101,7 +82,7 @@ private struct DigestCache {
 }
 
 extension Data {
-  fileprivate var hex: String { map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined() }
+  fileprivate var hex: String { Digest.hex(self) }
 
   fileprivate init?(hex: String) {
     let digits = hex.compactMap(\.hexDigitValue)

@@ -39,6 +39,17 @@ struct ModelOptions: ParsableArguments {
   /// Reads the whole model; its warnings go to standard error.
   func load(_ report: ReportOptions) throws -> StableDiffusion { try Self.load(source(), report) }
 
+  /// What was not given is as it was when a record was made.
+  func completed(by p: GenerationParameters) -> ModelOptions {
+    var options = self
+    options.model = model ?? (p.model.name == "embedded" ? nil : p.model.name)
+    options.vae = vae ?? p.vae?.name
+    options.tokenizer = tokenizer ?? p.tokenizer?.name
+    options.variant = variant ?? p.variant
+    options.ema = ema || p.ema == true
+    return options
+  }
+
   static func load(_ source: ModelSource, _ report: ReportOptions) throws -> StableDiffusion {
     let model = try StableDiffusion(source)
     if !report.quiet { model.warnings.forEach(Terminal.warning) }

@@ -1,3 +1,4 @@
+import Analysis
 import ArgumentParser
 import Engine
 import Foundation
@@ -86,17 +87,6 @@ enum OutputFile {
     return URL(fileURLWithPath: folder + name)
   }
 
-  /// A file name out of a text: letters and digits of any script, everything else a dash; at most 60 bytes.
-  static func slug(_ text: String) -> String {
-    var out = ""
-    for character in text.lowercased() {
-      let kept = character.isLetter || character.isNumber
-      if !kept && (out.isEmpty || out.hasSuffix("-")) { continue }
-      let next = kept ? String(character) : "-"
-      if out.utf8.count + next.utf8.count > 60 { break }
-      out += next
-    }
-    while out.hasSuffix("-") { out.removeLast() }
-    return out.isEmpty ? "picture" : out
-  }
+  /// A file name out of a text, at most 60 bytes.
+  static func slug(_ text: String) -> String { RunStore.slug(text, bytes: 60, absent: "picture") }
 }

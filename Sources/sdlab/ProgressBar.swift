@@ -1,3 +1,4 @@
+import Engine
 import Foundation
 
 /// Progress on standard error as tqdm shows it: `name:  45%|███   | 9/20 [00:03<00:04, 2.91it/s]`.
@@ -78,6 +79,4 @@ func clock(_ seconds: Double) -> String {
   return s < 3600 ? "\(two(s / 60)):\(two(s % 60))" : "\(s / 3600):\(two(s / 60 % 60)):\(two(s % 60))"
 }
 
-func seconds(_ duration: Duration) -> Double {
-  Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
-}
+func seconds(_ duration: Duration) -> Double { duration.inSeconds }

@@ -51,7 +51,7 @@ struct Rerun: ParsableCommand {
 
     let inputs = try inputs(parameters)
     let loading = ContinuousClock.now
-    let options = options(parameters)
+    let options = model.completed(by: parameters)
     let source = try options.source()
     try check(source, parameters, options)
     let loaded = try ModelOptions.load(source, report)
@@ -68,16 +68,6 @@ struct Rerun: ParsableCommand {
   }
 
   // MARK: - Where things are now
-
-  private func options(_ p: GenerationParameters) -> ModelOptions {
-    var options = model
-    options.model = model.model ?? (p.model.name == "embedded" ? nil : p.model.name)
-    options.vae = model.vae ?? p.vae?.name
-    options.tokenizer = model.tokenizer ?? p.tokenizer?.name
-    options.variant = model.variant ?? p.variant
-    options.ema = model.ema || p.ema == true
-    return options
-  }
 
   private func check(_ source: ModelSource, _ p: GenerationParameters, _ options: ModelOptions) throws {
     guard let expected = p.model.sha256 else { return }

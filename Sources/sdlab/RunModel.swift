@@ -6,13 +6,7 @@ extension RunFolder {
   /// - Throws: `InputError` when it is not there or is another one.
   func source(_ options: ModelOptions, quiet: Bool) throws -> ModelSource {
     let p = manifest.spec.parameters
-    var now = options
-    now.model = options.model ?? (p.model.name == "embedded" ? nil : p.model.name)
-    now.vae = options.vae ?? p.vae?.name
-    now.tokenizer = options.tokenizer ?? p.tokenizer?.name
-    now.variant = options.variant ?? p.variant
-    now.ema = options.ema || p.ema == true
-    let source = try now.source()
+    let source = try options.completed(by: p).source()
     let found = try ModelDigest.of(source, quiet: quiet)
     guard found == manifest.modelSha256 else {
       throw InputError(

@@ -4,17 +4,24 @@ import Engine
 import Foundation
 
 /// Where runs are kept.
-struct RunOptions: ParsableArguments {
+struct StoreOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The folder that holds the runs. Default: SDLAB_RUNS, or runs in the working folder.", valueName: "dir"))
   var runs: String?
-
-  @Flag(help: "Make the run again even when it is there.")
-  var again = false
 
   var store: RunStore {
     let path = runs ?? ProcessInfo.processInfo.environment["SDLAB_RUNS"].flatMap { $0.isEmpty ? nil : $0 } ?? "runs"
     return RunStore(URL(fileURLWithPath: path))
   }
+}
+
+/// Where runs are kept, for verbs that make them.
+struct RunOptions: ParsableArguments {
+  @OptionGroup var kept: StoreOptions
+
+  @Flag(help: "Make the run again even when it is there.")
+  var again = false
+
+  var store: RunStore { kept.store }
 }
 
 extension PictureRun {

@@ -9,7 +9,7 @@ struct Runs: ParsableCommand {
 
   struct List: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "List the runs: name, images, captures, size.")
-    @OptionGroup(title: "Runs") var runs: RunOptions
+    @OptionGroup(title: "Runs") var runs: StoreOptions
     @OptionGroup(title: "Reports") var report: ReportOptions
 
     func run() throws {
@@ -40,7 +40,7 @@ struct Runs: ParsableCommand {
   struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Show what a run is and has; check its digests with --verify.")
     @Argument(help: ArgumentHelp("The run: its folder, its name, or the beginning of its name.", valueName: "run")) var name: String
-    @OptionGroup(title: "Runs") var runs: RunOptions
+    @OptionGroup(title: "Runs") var runs: StoreOptions
     @OptionGroup(title: "Reports") var report: ReportOptions
     @Flag(help: "Compare every file's SHA-256 with the manifest.") var verify = false
 
@@ -76,7 +76,7 @@ struct Runs: ParsableCommand {
     @Flag(help: "Delete runs that are damaged and leftovers of killed processes.") var damaged = false
     @Flag(help: "Delete all runs.") var all = false
     @Flag(name: [.long, .short], help: "Really delete.") var force = false
-    @OptionGroup(title: "Runs") var runs: RunOptions
+    @OptionGroup(title: "Runs") var runs: StoreOptions
     @OptionGroup(title: "Reports") var report: ReportOptions
 
     func run() throws {

@@ -65,7 +65,7 @@ struct Sheet: ParsableCommand {
       try run.warnAboutPrompts()
       var row: [ContactSheet.Tile?] = []
       _ = try run.make(0..<seeds) { _, picture in
-        row.append(.init(try RGBImage(width: picture.width, height: picture.height, pixels: picture.pixels)))
+        row.append(try .init(picture))
         bar.advance()
       }
       rows.append(row)

@@ -18,6 +18,6 @@ extension ContactSheet {
 
 extension ContactSheet.Tile {
   init(_ picture: Picture, caption: String = "") throws {
-    self.init(try RGBImage(width: picture.width, height: picture.height, pixels: picture.pixels), caption: caption)
+    self.init(try RGBImage(picture), caption: caption)
   }
 }

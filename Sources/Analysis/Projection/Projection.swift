@@ -88,8 +88,7 @@ public enum Projection {
       }
       neighbours = found
     }
-    let duration = clock.now - begin
-    let seconds = Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+    let seconds = (clock.now - begin).inSeconds
     var scores = ProjectionScores()
     if options.scores {
       if affinities == nil, options.perplexity <= Double(n - 1), n > 2 {

@@ -8,18 +8,31 @@ public enum Digest {
 
   /// Of a file, read as a stream.
   /// - Throws: `InputError` (missing) when it cannot be read.
-  public static func of(file: URL) throws -> String {
-    let handle: FileHandle
-    do { handle = try FileHandle(forReadingFrom: file) } catch {
-      throw InputError(.missing, "\(file.relativePath): cannot be read: \(error.localizedDescription)")
+  public static func of(file: URL) throws -> String { hex(try bytes(of: file)) }
+
+  /// The 32 bytes themselves.
+  /// - Parameter progress: called with the number of bytes read since the last call.
+  public static func bytes(of file: URL, progress: (Int) -> Void = { _ in }) throws -> Data {
+    func fail(_ code: Int32) -> InputError {
+      InputError(.missing, "\(file.relativePath): cannot be read: \(String(cString: strerror(code)))")
     }
-    defer { try? handle.close() }
+    let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw fail(errno) }
+    defer { close(descriptor) }
     var hash = SHA256()
-    while let part = try handle.read(upToCount: 1 << 20), !part.isEmpty { hash.update(data: part) }
-    return hex(hash.finalize())
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+    defer { buffer.deallocate() }
+    while true {
+      let n = read(descriptor, buffer.baseAddress, buffer.count)
+      if n < 0 && errno == EINTR { continue }
+      guard n >= 0 else { throw fail(errno) }
+      if n == 0 { return Data(hash.finalize()) }
+      hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer[..<n]))
+      progress(n)
+    }
   }
 
-  private static func hex(_ digest: some Sequence<UInt8>) -> String {
+  public static func hex(_ digest: some Sequence<UInt8>) -> String {
     digest.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
   }
 }

@@ -9,7 +9,7 @@ public struct RunStore: Sendable {
 
   /// Where a run of this specification lies: a name for people and the beginning of the specification's digest.
   public func place(_ spec: RunSpec) throws -> URL {
-    let name = Self.slug(spec.parameters.prompt)
+    let name = Self.slug(spec.parameters.prompt, bytes: 48, absent: "run")
     return root.appendingPathComponent("\(name)-\(spec.parameters.seed)-\(try spec.digest().prefix(8))")
   }
 
@@ -57,17 +57,17 @@ public struct RunStore: Sendable {
     return !text.isEmpty && (there(text) || (!text.contains(" ") && there(root.appendingPathComponent(text).path)))
   }
 
-  /// Letters and digits of the prompt, everything else a dash; at most 48 bytes.
-  static func slug(_ text: String) -> String {
+  /// A file name out of a text: letters and digits of any script, everything else a dash; `absent` where nothing is left.
+  public static func slug(_ text: String, bytes: Int, absent: String) -> String {
     var out = ""
     for character in text.lowercased() {
       let kept = character.isLetter || character.isNumber
       if !kept && (out.isEmpty || out.hasSuffix("-")) { continue }
       let next = kept ? String(character) : "-"
-      if out.utf8.count + next.utf8.count > 48 { break }
+      if out.utf8.count + next.utf8.count > bytes { break }
       out += next
     }
     while out.hasSuffix("-") { out.removeLast() }
-    return out.isEmpty ? "run" : out
+    return out.isEmpty ? absent : out
   }
 }

@@ -97,7 +97,7 @@ public struct Tracer {
       words: prompt.words.map { word in .init(text: word.text, positions: word.positions.map { $0.chunk * prompt.length + $0.index }) },
       captures: captured, threads: Processor.threads, instructionSet: Processor.instructionSet,
       seconds: [
-        "text": Self.seconds(encoded - begin), "sampling": Self.seconds(sampled - encoded), "decoding": Self.seconds(clock.now - sampled),
+        "text": (encoded - begin).inSeconds, "sampling": (sampled - encoded).inSeconds, "decoding": (clock.now - sampled).inSeconds,
       ],
       files: files)
     try AtomicFile.write(RunManifest.encoder.encode(manifest), to: temporary.appendingPathComponent("manifest.json"))
@@ -120,9 +120,5 @@ public struct Tracer {
       guard attributes[.type] as? FileAttributeType == .typeRegular, let size = attributes[.size] as? Int else { return nil }
       return RunManifest.File(path: path, bytes: size, sha256: try Digest.of(file: url))
     }
-  }
-
-  private static func seconds(_ duration: Duration) -> Double {
-    Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
   }
 }

@@ -84,20 +84,7 @@ public struct NpyArray: Sendable {
     }
     var out: [Float] = []
     out.reserveCapacity(values.count)
-    var index = [Int](repeating: 0, count: shape.count)
-    var at = 0
-    for _ in 0..<values.count {
-      out.append(values[at])
-      var d = shape.count - 1
-      while d >= 0 {
-        index[d] += 1
-        at += strides[d]
-        if index[d] < shape[d] { break }
-        at -= strides[d] * shape[d]
-        index[d] = 0
-        d -= 1
-      }
-    }
+    Strides.walk(shape, strides) { out.append(values[$1]) }
     return out
   }
 }

@@ -119,19 +119,8 @@ public struct StoredTensor: Sendable {
   private func gathered(_ strides: [Int]) -> [UInt8] {
     let size = dtype.size
     var out = [UInt8](repeating: 0, count: byteCount)
-    var index = Array(repeating: 0, count: shape.count)
-    var at = 0
-    for element in 0..<count {
-      for b in 0..<size { out[element * size + b] = bytes.base.load(fromByteOffset: offset + at * size + b, as: UInt8.self) }
-      var d = shape.count - 1
-      while d >= 0 {
-        index[d] += 1
-        at += strides[d]
-        if index[d] < shape[d] { break }
-        at -= strides[d] * shape[d]
-        index[d] = 0
-        d -= 1
-      }
+    Strides.walk(shape, strides) { element, place in
+      for b in 0..<size { out[element * size + b] = bytes.base.load(fromByteOffset: offset + place * size + b, as: UInt8.self) }
     }
     return out
   }

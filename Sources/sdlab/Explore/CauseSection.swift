@@ -22,7 +22,7 @@ extension ExploreStudy {
 
   mutating func causes() throws -> [Cause] {
     let levels = run.model.unet.config.blockOutChannels.count
-    let maps = TokenMaps(try DAAM(CrossAttentionRecorder(base, levels: levels), image: 0, latents: base.latents))
+    let maps = TokenMaps(try DAAM(attention, image: 0, latents: base.latents))
     // Another picture's attention: where a map would be if the word lit the same place everywhere.
     let second = try pass(seed: run.parameters.seed &+ 1000, captures: [CaptureSpec("unet.*.attn2.probs")])
     let elsewhere = TokenMaps(try DAAM(CrossAttentionRecorder(second, levels: levels), image: 0, latents: base.latents))

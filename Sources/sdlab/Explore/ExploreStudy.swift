@@ -13,6 +13,8 @@ struct ExploreStudy {
   let other: String
   let prompt: TokenizedPrompt
   let base: RunFolder
+  /// The cross-attention of `base`, read once.
+  let attention: CrossAttentionRecorder
   let picture: Picture
   /// Seconds of each part.
   var timings: [(String, Double)] = []
@@ -54,6 +56,7 @@ struct ExploreStudy {
       done = step
     }
     self.bar = bar
+    attention = try CrossAttentionRecorder(base, levels: run.model.unet.config.blockOutChannels.count)
     picture = try base.picture(0)
     passes = [base]
     timings = [("the picture, with captures", seconds(.now - begin))]
@@ -65,10 +68,8 @@ struct ExploreStudy {
   ) throws -> RunFolder {
     var parameters = run.parameters
     parameters.seed = seed ?? parameters.seed
-    var quiet = run.report
-    quiet.quiet = true
     let inputs = try RunInputs(initImage: nil, mask: nil, initLatents: nil)
-    var part = try PictureRun(run.model, parameters, inputs, report: quiet)
+    var part = try PictureRun(run.model, parameters, inputs, report: .quietly(run.report))
     if let latents { part = part.beginning(with: latents) }
     var done = 0
     var bar = bar

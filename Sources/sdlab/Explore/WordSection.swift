@@ -7,7 +7,7 @@ extension ExploreStudy {
   /// Where each word went.
   mutating func wordSection(_ causes: [Cause]) throws -> Report.Section {
     let levels = run.model.unet.config.blockOutChannels.count
-    let recorder = try CrossAttentionRecorder(base, levels: levels)
+    let recorder = attention
     let names = prompt.distinctWords
     // Special tokens where they stand: BOS first, then the words, EOS and the padding last.
     let kinds = AttentionBudget.kinds(of: prompt)
