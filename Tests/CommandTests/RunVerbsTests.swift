@@ -45,6 +45,11 @@ import Testing
       .path
     expectError(try place.run("heatmap", run, "--model", tiny, "-o", "x.png"), 65, "made with another model")
     expectError(try place.run("runs", "show", "nothing"), 66, "no run 'nothing'")
+    // A mistyped path is no prompt; the beginning of a name is a run.
+    expectError(try place.run("heatmap", run + "x", "-o", "x.png"), 66, "no run")
+    expectError(try place.run("heatmap", "./nowhere", "-o", "x.png"), 66, "no run")
+    #expect(try place.run("heatmap", "a-red-house-and", "-o", "begin.png", "-q", "--json").json()["run"] as? String == run)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: place.url("runs").path).count == 1)
     try FileManager.default.removeItem(at: place.url(run + "/latents.safetensors"))
     expectError(try place.run("heatmap", run, "-o", "x.png"), 65, "latents.safetensors", "half there")
     #expect(try place.run("runs", "clean", "--damaged", "-f").lines.count == 1)

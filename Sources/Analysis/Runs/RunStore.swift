@@ -50,11 +50,18 @@ public struct RunStore: Sendable {
       hint: near.isEmpty ? "`sdlab trace \"PROMPT\"` makes one" : "did you mean \(near.joined(separator: ", "))?")
   }
 
-  /// True when the text names a run rather than being a prompt: it is a folder here or in the store.
+  /// True when the text names a run rather than being a prompt: it is a folder here or in the store, it is written like a path, or it is the beginning of a
+  /// run's name with at least one dash. A mistyped path must not become a prompt.
   public func names(_ text: String) -> Bool {
     var isFolder: ObjCBool = false
     func there(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue }
-    return !text.isEmpty && (there(text) || (!text.contains(" ") && there(root.appendingPathComponent(text).path)))
+    if text.isEmpty { return false }
+    if there(text) { return true }
+    if text.contains(" ") { return false }
+    if there(root.appendingPathComponent(text).path) { return true }
+    if ["/", "./", "../", root.lastPathComponent + "/"].contains(where: text.hasPrefix) { return true }
+    guard text.contains("-"), let names = try? FileManager.default.contentsOfDirectory(atPath: root.path) else { return false }
+    return names.contains { $0.hasPrefix(text) }
   }
 
   /// A file name out of a text: letters and digits of any script, everything else a dash; `absent` where nothing is left.
