@@ -66,8 +66,8 @@ $(VENV)/ready: Tests/Goldens/make/requirements.txt
 fuzz: setup ## fuzz the readers of files from outside, RUNS executions each
 	set -e; for target in $(FUZZ); do Fuzz/run.sh $$target $(RUNS); done
 
-bench: build $(VENV)/ready ## a UNet step of SD v1.5 beside PyTorch, TURNS turns each
-	$(VENV)/bin/python Benchmarks/compare.py --sdlab-bench $(BINARIES)/sdlab-bench --turns $(TURNS)
+bench: build $(VENV)/ready ## the passes of SD v1.5 beside PyTorch, TURNS turns each
+	$(VENV)/bin/python Benchmarks/compare.py --sdlab-bench $(BINARIES)/sdlab-bench --turns $(TURNS) --write
 
 bench-layout: setup ## the measurements behind the memory layout
 	@mkdir -p .build-layout

@@ -1,21 +1,34 @@
 #include "kernels.h"
 
+// LANES: floats in a vector register; ROWS: rows of the product's register tile, as many as the registers hold beside two vectors of b and one of a.
 #define NAME(f) f##_scalar
+#define LANES 4
+#define ROWS 6
 #include "kernels.inc"
 #undef NAME
+#undef LANES
+#undef ROWS
 
 #if defined(__x86_64__)
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #define NAME(f) f##_avx2
+#define LANES 8
+#define ROWS 6
 #include "kernels.inc"
 #undef NAME
+#undef LANES
+#undef ROWS
 #pragma clang attribute pop
 
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,f16c"), min_vector_width(512))), apply_to = function)
 #define NAME(f) f##_avx512
+#define LANES 16
+#define ROWS 14
 #include "kernels.inc"
 #undef NAME
+#undef LANES
+#undef ROWS
 #pragma clang attribute pop
 
 int sdl_cpu_level(void) {

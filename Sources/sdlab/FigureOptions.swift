@@ -27,19 +27,28 @@ struct FigureOptions: ParsableArguments {
   /// The file and its format, checked before anything is computed.
   /// - Parameter stem: name of the file when none is given.
   func target(default stem: String, alsoWriting others: [URL] = []) throws -> (url: URL, format: FileFormat) {
+    let target = try Self.file(output ?? "\(stem).png", dpi: dpi)
+    try OutputFile.check([target.url] + others, force: force)
+    return target
+  }
+
+  /// A figure's file and its format.
+  static func file(_ path: String, dpi: Int) throws -> (url: URL, format: FileFormat) {
     guard (36...1200).contains(dpi) else { throw InputError(.usage, "--dpi \(dpi): expected 36 to 1200") }
-    let url = URL(fileURLWithPath: output ?? "\(stem).png")
-    let ending = url.pathExtension.lowercased()
-    guard let format = FileFormat(rawValue: ending) else {
+    let url = URL(fileURLWithPath: path)
+    guard let format = FileFormat(rawValue: url.pathExtension.lowercased()) else {
       throw InputError(
         .usage, "\(url.relativePath): figures are written as \(FileFormat.allCases.map(\.rawValue).joined(separator: ", "))",
         hint: "give a name that ends in .png, .svg or .pdf")
     }
-    try OutputFile.check([url] + others, force: force)
     return (url, format)
   }
 
   func write(_ figure: Figure, to url: URL, _ format: FileFormat) throws {
+    try Self.write(figure, to: url, format, dpi: dpi, theme: theme)
+  }
+
+  static func write(_ figure: Figure, to url: URL, _ format: FileFormat, dpi: Int, theme: ThemeName) throws {
     let drawn: [UInt8]
     do { drawn = try figure.render(format, scale: Double(dpi) / 72, theme: theme.theme) } catch let error as PlotError {
       throw InputError(.cannotWrite, "\(url.relativePath): the figure cannot be drawn: \(error.description)")

@@ -106,11 +106,85 @@ import Testing
     try FileManager.default.createDirectory(at: place.url("board"), withIntermediateDirectories: true)
     let result = try place.run("project", "x.npy", "--dimensions", "3", "--tensorboard", "board", "-q")
     #expect(result.code == 0, "\(result.errors)")
-    let vectors = try String(contentsOf: place.url("board/vectors.tsv"), encoding: .utf8).split(separator: "\n")
-    let metadata = try String(contentsOf: place.url("board/metadata.tsv"), encoding: .utf8).split(separator: "\n")
-    #expect(vectors.count == 60 && vectors.allSatisfy { $0.split(separator: "\t").compactMap { Float($0) }.count == 3 })
+    func lines(_ name: String) throws -> [Substring] {
+      try String(contentsOf: place.url("board/\(name)"), encoding: .utf8).split(separator: "\n")
+    }
+    func widths(_ name: String) throws -> Set<Int> { Set(try lines(name).map { $0.split(separator: "\t").compactMap { Float($0) }.count }) }
+    #expect(try lines("vectors.tsv").count == 60 && widths("vectors.tsv") == [5])
+    #expect(try lines("map.tsv").count == 60 && widths("map.tsv") == [3])
+    let metadata = try lines("metadata.tsv")
     #expect(metadata.count == 61 && metadata[0] == "file\trow" && metadata[60] == "x.npy\t59")
+    let config = try String(contentsOf: place.url("board/projector_config.pbtxt"), encoding: .utf8)
+    #expect(config.contains("tensor_path: \"vectors.tsv\"") && config.contains("tensor_path: \"map.tsv\"") && !config.contains("sprite"))
     expectError(try place.run("project", "x.npy", "--tensorboard", "board"), 73, "is there already")
+  }
+
+  @Test func figuresAndLabels() throws {
+    let place = try Workplace()
+    try write(place)
+    try Data((0..<60).map { $0 % 2 == 0 ? "near\n" : "far\n" }.joined().utf8).write(to: place.url("labels.txt"))
+    let result = try place.run("project", "x.npy", "--labels", "labels.txt", "--figure", "map.svg", "-q", "--json")
+    #expect(result.code == 0, "\(result.errors)")
+    #expect(try result.json()["figure"] as? String == "map.svg")
+    // As a text with its letters as shapes: what can be seen is that two groups have two colours.
+    let two = try String(contentsOf: place.url("map.svg"), encoding: .utf8)
+    #expect(try place.run("project", "x.npy", "--figure", "one.svg", "--colour", "file", "-q").code == 0)
+    #expect(try String(contentsOf: place.url("one.svg"), encoding: .utf8) != two)
+    #expect(try place.run("project", "x.npy", "--figure", "rows.png", "--colour", "row", "-q").code == 0)
+    expectError(
+      try place.run("project", "x.npy", "--figure", "a.png", "--colour", "rov"), 64, "the points have no 'rov'", "did you mean row?")
+    expectError(try place.run("project", "x.npy", "--figure", "a.gif"), 64, "figures are written as")
+    expectError(try place.run("project", "x.npy", "--colour", "row"), 64, "give --figure FILE")
+    expectError(try place.run("project", "x.npy", "--site", "latents"), 64, "--site is for runs")
+    try Data("one\n".utf8).write(to: place.url("short.txt"))
+    expectError(try place.run("project", "x.npy", "--labels", "short.txt"), 65, "1 labels, expected 60")
+    #expect(try place.files() == ["labels.txt", "map.svg", "one.svg", "rows.png", "short.txt", "x.npy"])
+  }
+
+  /// A captured site of two runs on one map, with its pictures for the projector.
+  @Test func runs() throws {
+    let place = try Workplace()
+    var runs: [String] = []
+    for seed in ["1", "2"] {
+      let made = try place.run(
+        "trace", "a red house", "--steps", "3", "--seed", seed, "--sites", "unet.mid_block.out", "--count", "2", "-q")
+      #expect(made.code == 0, "\(made.errors)")
+      runs.append(try #require(made.lines.first))
+    }
+    try FileManager.default.createDirectory(at: place.url("board"), withIntermediateDirectories: true)
+    let result = try place.run(
+      ["project"] + runs + [
+        "--site", "unet.mid_block.out", "--figure", "h.png", "--colour", "step", "--thumbnails", "--tensorboard", "board", "-o", "y.npy",
+        "--json", "-q",
+      ])
+    #expect(result.code == 0, "\(result.errors)")
+    // Two runs, three steps, two images, the conditional half.
+    #expect(try result.json()["n"] as? Int == 12)
+    let metadata = try String(contentsOf: place.url("board/metadata.tsv"), encoding: .utf8).split(separator: "\n").map {
+      $0.split(separator: "\t")
+    }
+    let names = metadata[0].map(String.init)
+    func column(_ name: String) throws -> [Substring] {
+      let k = try #require(names.firstIndex(of: name)); return metadata.dropFirst().map { $0[k] }
+    }
+    #expect(try column("step") == ["0", "0", "1", "1", "2", "2", "0", "0", "1", "1", "2", "2"])
+    #expect(try column("seed") == ["1", "2", "1", "2", "1", "2", "2", "3", "2", "3", "2", "3"])
+    // Seed 2 is the second image of one run and the first of the other: the same picture, the same point.
+    let map = try Npy.read(place.url("y.npy")).float32()
+    for step in 0..<3 {
+      let (a, b) = (2 * step + 1, 6 + 2 * step)
+      for k in 0..<2 { #expect(abs(map[2 * a + k] - map[2 * b + k]) < 1e-2 * (1 + abs(map[2 * a + k])), "step \(step)") }
+    }
+    let sprite = try Picture(url: place.url("board/sprite.png"))
+    #expect(sprite.width == 4 * 64 && sprite.height == 4 * 64)
+    #expect(try String(contentsOf: place.url("board/projector_config.pbtxt"), encoding: .utf8).contains("single_image_dim: 64"))
+    let latents = try place.run("project", runs[0], "--site", "latents", "--at-steps", "1-2", "--json", "-q")
+    #expect(try latents.json()["n"] as? Int == 4 && latents.json()["coordinates"] as? Int == 4 * 16 * 16)
+    #expect(try place.run("project", runs[0], runs[1], "--json", "-q").json()["n"] as? Int == 4)
+    expectError(try place.run("project", runs[0], "--site", "unet.mid_block.ou"), 64, "has not captured", "did you mean unet.mid_block.out")
+    expectError(try place.run("project", runs[0], "--site", "unet.mid_block.out", "--rows", "uncond"), 64, "no uncond rows")
+    expectError(try place.run("project", runs[0], "--site", "latents", "--at-steps", "7"), 64, "expected 0 to 2")
+    expectError(try place.run("project", "runs/nothing"), 66, "runs/nothing")
   }
 
   @Test func errors() throws {

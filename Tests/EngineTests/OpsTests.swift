@@ -45,6 +45,10 @@ func pattern(_ count: Int, _ phase: Double = 0) -> [Float] {
     ConvCase(kernel: 1, padding: Padding(0)), ConvCase(h: 1, w: 1), ConvCase(n: 2, h: 40, w: 33, cin: 17, cout: 9),
     ConvCase(h: 2, w: 3, cin: 300, cout: 70),
     ConvCase(h: 7, w: 9, kernel: 5, padding: Padding(2)),
+    // Winograd: whole tiles, tiles cut on both sides, more tiles than a block, panels that are not full.
+    ConvCase(h: 8, w: 8, cin: 16, cout: 16), ConvCase(n: 2, h: 9, w: 14, cin: 48, cout: 80),
+    ConvCase(n: 3, h: 33, w: 35, cin: 32, cout: 48),
+    ConvCase(h: 32, w: 32, cin: 272, cout: 256),
   ])
   func convolution(_ c: ConvCase) {
     let (x, w, b) = (pattern(c.n * c.h * c.w * c.cin), pattern(c.cout * c.cin * c.kernel * c.kernel, 1), pattern(c.n * c.cout, 2))
@@ -70,18 +74,69 @@ func pattern(_ count: Int, _ phase: Double = 0) -> [Float] {
         }
       }
     }
-    let packed = Tensor(w, [c.cout, c.cin, c.kernel, c.kernel]).packedForConvolution()
+    let isWinograd =
+      c.kernel == 3 && c.stride == 1 && c.padding == Padding(1) && Winograd.pays(height: c.h, width: c.w, input: c.cin, output: c.cout)
+    #expect(isWinograd == (c.cin % 16 == 0), "the way that this case is meant to test")
+    let packed = ConvolutionWeight(Tensor(w, [c.cout, c.cin, c.kernel, c.kernel]))
     let input = Tensor(x, [c.n, c.h, c.w, c.cin])
     let bias = Tensor(b, [c.n, c.cout])
     let y = input.conv2d(packed, bias, stride: c.stride, padding: c.padding)
     #expect(y.shape == [c.n, oh, ow, c.cout])
     // Rounding of a sum of k products in float32 walks like the square root of k (Higham 2002, 4.2); the order of the sum is the
     // processor's.
-    let bound = max(2e-6, 0x1p-24 * Double(c.kernel * c.kernel * c.cin).squareRoot())
+    // Winograd's transforms take about two more bits.
+    let bound = max(2e-6, 0x1p-24 * Double(c.kernel * c.kernel * c.cin).squareRoot()) * (isWinograd ? 4 : 1)
     #expect(relativeError(y.array, expected) < bound)
     let residual = pattern(y.count, 4)
     let z = input.conv2d(packed, bias, stride: c.stride, padding: c.padding, adding: Tensor(residual, y.shape))
     #expect(relativeError(z.array, zip(expected, residual).map { $0 + Double($1) }) < bound)
+  }
+
+  /// The same convolution with the loops of every instruction set that this processor has: the packed weights differ, the result does not.
+  @Test(arguments: 0...Int32(Kernel.level)) func winogradOfEachInstructionSet(level: Int32) {
+    let kernel = sdl_kernels(level).pointee
+    let (h, w, cin, cout) = (9, 14, 32, 48)
+    let (x, g, b) = (pattern(h * w * cin), pattern(cout * cin * 9, 1), pattern(cout, 2))
+    let width = kernel.panel_width
+    let panels = (cout + width - 1) / width
+    let tiles = Winograd.tiles(h, w)
+    var u = [Float](repeating: 0, count: 36 * panels * cin * width)
+    kernel.winograd_weights(g, cin, cout, 0, panels, &u)
+    var v = [Float](repeating: 0, count: 36 * tiles * cin)
+    kernel.winograd_input(x, h, w, cin, 0, tiles, [Float](repeating: 0, count: cin), &v, tiles)
+    var m = [Float](repeating: 0, count: 36 * tiles * panels * width)
+    m.withUnsafeMutableBufferPointer { m in
+      v.withUnsafeBufferPointer { v in
+        u.withUnsafeBufferPointer { u in
+          guard let (m, v, u) = m.baseAddress.flatMap({ m in v.baseAddress.flatMap { v in u.baseAddress.map { (m, v, $0) } } }) else {
+            return
+          }
+          for i in 0..<36 {
+            kernel.panel_product(
+              tiles, cin, 0, panels, v + i * tiles * cin, cin, u + i * panels * cin * width, m + i * tiles * panels * width, panels * width)
+          }
+        }
+      }
+    }
+    var y = [Float](repeating: 0, count: h * w * cout)
+    kernel.winograd_output(m, tiles, panels * width, h, w, cout, 0, tiles, b, 0, &y)
+    var expected: [Double] = []
+    for row in 0..<h {
+      for column in 0..<w {
+        for o in 0..<cout {
+          var s = Double(b[o])
+          for ky in 0..<3 where (0..<h).contains(row + ky - 1) {
+            for kx in 0..<3 where (0..<w).contains(column + kx - 1) {
+              for c in 0..<cin {
+                s += Double(x[((row + ky - 1) * w + column + kx - 1) * cin + c]) * Double(g[(o * cin + c) * 9 + ky * 3 + kx])
+              }
+            }
+          }
+          expected.append(s)
+        }
+      }
+    }
+    #expect(relativeError(y, expected) < 8e-6)
   }
 
   @Test(arguments: [false, true]) func groupNorm(silu: Bool) {

@@ -74,8 +74,9 @@ enum SpectralLayout {
       }
     }
     let wanted = dimensions + 1
-    // A coarse answer is enough to begin with: umap-learn's tolerance is 1e-4, too, and what has not got there is still a better start than none.
-    let found = LeadingEigenpairs.krylov(n, wanted, tolerance: 1e-4, seed: seed, width: wanted + 3, depth: 16, restarts: 30, apply)
+    // Along a line of n points the spectrum is spaced like 1/n^2: a coarser answer mixes neighbours in it and folds the line. What has not converged is
+    // still a better start than none.
+    let found = LeadingEigenpairs.krylov(n, wanted, tolerance: 1e-7, seed: seed, width: wanted + 3, depth: 16, restarts: 60, apply)
     guard let found else { return members.map { _ in (0..<dimensions).map { _ in random.normal() } } }
     return (0..<n).map { i in (0..<dimensions).map { found.pairs.vectors[$0 + 1][i] } }
   }

@@ -1,16 +1,13 @@
-/// A convolution over channels-last pictures; its weight is packed once from PyTorch's order.
+/// A convolution over channels-last pictures.
 struct Conv2d {
-  /// `[out, kh, kw, in]`
-  let weight: Tensor
+  let weight: ConvolutionWeight
   let bias: Tensor
   let stride: Int
   let padding: Padding
 
   /// Padding defaults to what keeps the size: (kernel - 1) / 2.
   init(_ scope: WeightScope, _ input: Int, _ output: Int, kernel: Int, stride: Int = 1, padding: Padding? = nil) {
-    // The pages of the file go back to the system with `stored`: only the packed copy stays in memory.
-    let stored = scope.take("weight", [output, input, kernel, kernel])
-    weight = stored.isEmpty ? stored : stored.packedForConvolution()
+    weight = ConvolutionWeight(scope.takeLater("weight", [output, input, kernel, kernel]), [output, input, kernel, kernel])
     bias = scope.take("bias", [output])
     self.stride = stride
     self.padding = padding ?? Padding((kernel - 1) / 2)

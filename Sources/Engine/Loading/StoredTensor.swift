@@ -47,6 +47,19 @@ public struct StoredTensor: Sendable {
   public func float32() throws -> Tensor {
     guard dtype.isFloating else { throw InputError(.badData, "\(file): \(name): expected floating numbers, found \(dtype.rawValue)") }
     guard shape.count <= 4 else { throw InputError(.badData, "\(file): \(name): expected at most 4 dimensions, found \(shape)") }
+    let (tensor, good) = converted()
+    guard good else {
+      let at = (0..<count).first { !tensor.data[$0].isFinite } ?? 0
+      throw InputError(
+        .badData, "\(file): \(name): value \(at) is \(tensor.data[at]), expected finite numbers", hint: "the file is damaged")
+    }
+    return tensor
+  }
+
+  /// `float32()` for a tensor that has passed it before: for those who read it again when they need it rather than keep it.
+  func readAgain() -> Tensor { converted().tensor }
+
+  private func converted() -> (tensor: Tensor, isFinite: Bool) {
     let source = bytes.base + offset
     let size = Shape(shape)
     let tensor: Tensor
@@ -67,12 +80,7 @@ public struct StoredTensor: Sendable {
       good = FloatConversion.convert(source, dtype, count: count, to: tensor.storage.pointer)
       releasePages()
     }
-    guard good else {
-      let at = (0..<count).first { !tensor.data[$0].isFinite } ?? 0
-      throw InputError(
-        .badData, "\(file): \(name): value \(at) is \(tensor.data[at]), expected finite numbers", hint: "the file is damaged")
-    }
-    return tensor
+    return (tensor, good)
   }
 
   /// The bytes as they lie in the file, row-major without gaps; nil for a tensor with other strides.

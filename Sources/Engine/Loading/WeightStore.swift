@@ -51,7 +51,10 @@ public final class WeightStore {
     for tensor in tensors.values { tensor.releasePages() }
   }
 
-  fileprivate func take(_ name: String, _ shape: Shape) -> Tensor? {
+  fileprivate func take(_ name: String, _ shape: Shape) -> Tensor? { checked(name, shape)?.values }
+
+  /// The tensor as it lies in the file and its values.
+  fileprivate func checked(_ name: String, _ shape: Shape) -> (stored: StoredTensor, values: Tensor)? {
     guard var stored = tensors[name] else {
       problems.append("\(name) \(shape) is missing")
       return nil
@@ -65,7 +68,7 @@ public final class WeightStore {
       return nil
     }
     do {
-      return try stored.float32()
+      return (stored, try stored.float32())
     } catch {
       problems.append("\(error)")
       return nil
@@ -94,6 +97,9 @@ public struct WeightScope {
   public func take(_ name: String, _ shape: Shape) -> Tensor {
     store.take("\(path).\(name)", shape) ?? Tensor(uninitialized: [0])
   }
+
+  /// The same, checked now and read when it is used; nil where `take` gives an empty tensor.
+  func takeLater(_ name: String, _ shape: Shape) -> StoredTensor? { store.checked("\(path).\(name)", shape)?.stored }
 
   /// nil when the file has no such tensor; otherwise as `take`.
   public func takeOptional(_ name: String, _ shape: Shape) -> Tensor? { has(name) ? take(name, shape) : nil }

@@ -1,5 +1,5 @@
 /// Zeros around the picture, in pixels.
-struct Padding: Sendable {
+struct Padding: Sendable, Equatable {
   var top: Int
   var left: Int
   var bottom: Int
@@ -17,17 +17,21 @@ struct Padding: Sendable {
 extension Tensor {
   /// Two-dimensional cross-correlation, channels-last (torch.nn.functional.conv2d).
   ///
-  /// A 1x1 convolution is one matrix product. Others gather the patches of some hundred pixels at a time (im2col) into a buffer that stays
-  /// in the cache and multiply: nothing of the size of the whole patch matrix ever exists.
+  /// A 1x1 convolution is one matrix product. 3x3 convolutions of many pixels go by Winograd's algorithm (`Winograd`). Others gather the patches of some
+  /// hundred pixels at a time (im2col) into a buffer that stays in the cache and multiply: nothing of the size of the whole patch matrix ever exists.
   /// - Parameters:
-  ///   - weight: `[out, kh, kw, in]`, packed once from PyTorch's `[out, in, kh, kw]`.
   ///   - bias: `[out]`, or `[n, out]` for one bias an image: this is how the time embedding enters without a pass of its own.
   ///   - residual: added to the result; its buffer becomes the result if nobody else holds it.
   /// - Returns: `[n, h', w', out]` for self `[n, h, w, in]`.
-  func conv2d(_ weight: Tensor, _ bias: Tensor?, stride: Int = 1, padding: Padding, adding residual: consuming Tensor? = nil) -> Tensor {
+  func conv2d(
+    _ weight: ConvolutionWeight, _ bias: Tensor?, stride: Int = 1, padding: Padding, adding residual: consuming Tensor? = nil
+  ) -> Tensor {
     let (n, h, w, cin) = (shape[0], shape[1], shape[2], shape[3])
-    let (cout, kh, kw) = (weight.shape[0], weight.shape[1], weight.shape[2])
-    precondition(weight.shape[3] == cin, "conv2d: input \(shape), weight \(weight.shape)")
+    let (cout, kh, kw) = (weight.output, weight.kernel.height, weight.kernel.width)
+    precondition(weight.input == cin, "conv2d: input \(shape), weight of \(weight.input) channels")
+    if stride == 1, padding == Padding(1), kh == 3, kw == 3, Winograd.pays(height: h, width: w, input: cin, output: cout) {
+      return winograd(weight.winograd, cout, bias, adding: residual)
+    }
     let oh = (h + padding.top + padding.bottom - kh) / stride + 1
     let ow = (w + padding.left + padding.right - kw) / stride + 1
     let pixels = oh * ow
@@ -52,7 +56,8 @@ extension Tensor {
     }
     let target = out.storage.pointer
     let k = kh * kw * cin
-    let matrix = Matrix(pointer: weight.data, stride: k, transposed: true)
+    let packed = weight.patches
+    let matrix = Matrix(pointer: packed.data, stride: k, transposed: true)
     if kh == 1, kw == 1, stride == 1 {
       parallelProduct(n * pixels, cout, cin, Matrix(pointer: data, stride: cin), matrix, beta: 1, target, cout)
     } else if n * pixels >= 32 * Threads.count {
@@ -73,7 +78,7 @@ extension Tensor {
       parallelProduct(n * pixels, cout, k, Matrix(pointer: patches.pointer, stride: k), matrix, beta: 1, target, cout)
       withExtendedLifetime(patches) {}
     }
-    withExtendedLifetime((self, weight, bias)) {}
+    withExtendedLifetime((self, packed, bias)) {}
     return out
   }
 

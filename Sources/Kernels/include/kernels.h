@@ -49,6 +49,15 @@ typedef struct {
                    const float *cosine, const float *sine);
   void (*umap_rows)(const int64_t *starts, const int32_t *columns, const float *period, float *due, size_t n, size_t d, size_t from, size_t to,
                     float epoch, float rate, float alpha, float a, float b, uint64_t seed, const float *old, float *now);
+
+  // 3x3 convolutions by Winograd's algorithm, and the product inside; see winograd.inc.
+  // Columns of a panel of packed weights.
+  size_t panel_width;
+  void (*winograd_weights)(const float *w, size_t in, size_t out, size_t from, size_t to, float *u);
+  void (*winograd_input)(const float *x, size_t h, size_t w, size_t c, size_t from, size_t to, const float *zeros, float *v, size_t stride);
+  void (*panel_product)(size_t m, size_t k, size_t from, size_t to, const float *a, size_t lda, const float *b, float *c, size_t ldc);
+  void (*winograd_output)(const float *m, size_t stride, size_t ldm, size_t h, size_t w, size_t c, size_t from, size_t to, const float *bias,
+                          int adds, float *y);
 } sdl_kernel_table;
 
 enum { SDL_SCALAR = 0, SDL_AVX2 = 1, SDL_AVX512 = 2 };

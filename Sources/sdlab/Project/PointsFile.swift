@@ -8,6 +8,12 @@ struct PointsFile {
   /// The array's name; nil where the file holds only one.
   let array: String?
 
+  /// True for a text that ends like a matrix file, with or without the name of an array: everything else may be a run.
+  static func looksLikeOne(_ argument: String) -> Bool {
+    let path = PointsFile(argument).path
+    return ["npy", "npz", "safetensors"].contains(URL(fileURLWithPath: path).pathExtension.lowercased())
+  }
+
   /// A colon belongs to the path when there is a file of that name.
   init(_ argument: String) {
     guard !FileManager.default.fileExists(atPath: argument), let colon = argument.lastIndex(of: ":"), colon > argument.startIndex else {
