@@ -2,7 +2,7 @@
 
     projections.py [--sdlab .build/release/sdlab] [--data digits,2000x4096,10000x1024] [--methods tsne,umap] [--turns 1] [--threads N]
 
-Data are mixtures of 20 Gaussians (and scikit-learn's digits). Times are wall seconds in process, data in memory, peers warmed up on a few hundred points
+Data are mixtures of 20 Gaussians (and scikit-learn's digits). Times are wall seconds in process, data in memory, peers warmed up on a part of the points
 (sdlab prints its own). All maps are scored here by the same functions, in double, over all pairs: the divergence against affinities with three
 times the perplexity of exact neighbours, whose widths are searched in numpy; trustworthiness with k = 15.
 """
@@ -98,8 +98,8 @@ def sdlab(method, x, threads, binary):
         return np.load(f"{folder}/y.npy"), json.loads(out)["seconds"]
 
 
-def timed(run, x):
-    run(x[:400])  # compiles, loads
+def timed(run, x, warm):
+    run(x[:warm])  # compiles, loads
     start = time.perf_counter()
     y = np.asarray(run(x))
     return y, time.perf_counter() - start
@@ -107,17 +107,18 @@ def timed(run, x):
 
 def sklearn_tsne(x, threads):
     from sklearn.manifold import TSNE
-    return timed(lambda v: TSNE(perplexity=PERPLEXITY, init="pca", random_state=0, n_jobs=threads).fit_transform(v), x)
+    return timed(lambda v: TSNE(perplexity=PERPLEXITY, init="pca", random_state=0, n_jobs=threads).fit_transform(v), x, 400)
 
 
 def opentsne(x, threads):
     import openTSNE
-    return timed(lambda v: openTSNE.TSNE(perplexity=PERPLEXITY, n_jobs=threads, random_state=0).fit(v), x)
+    return timed(lambda v: openTSNE.TSNE(perplexity=PERPLEXITY, n_jobs=threads, random_state=0).fit(v), x, 400)
 
 
 def umap_learn(x, threads):
     import umap
-    return timed(lambda v: umap.UMAP(n_jobs=threads).fit_transform(v), x)
+    # From 4,096 points on it searches neighbours by other functions, which are compiled on first use, too.
+    return timed(lambda v: umap.UMAP(n_jobs=threads).fit_transform(v), x, max(400, min(len(x), 5000)))
 
 
 def main():
