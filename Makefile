@@ -18,7 +18,7 @@ PROMPT ?= a red house next to a green tree at night
 REPORT = out/explore.html
 
 .DEFAULT_GOAL := help
-.PHONY: help explore build test install uninstall setup lint format goldens fuzz bench bench-layout browser notebooks reference clean
+.PHONY: help explore build test install uninstall setup lint format goldens fuzz bench bench-layout browser notebooks reports reference clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,17 @@ bench-layout: setup ## the measurements behind the memory layout
 
 browser: setup ## open a report in Chromium and check it: hovering, keyboard, accessibility
 	Tests/Browser/run
+
+# What a run keeps so that its report shows all that there is.
+SITES = --sites 'unet.*.attn2.probs' 'unet.*.attn1.probs@heads' unet.up_blocks.2.resnets.0.out
+TRACE = SDLAB_RUNS=out/runs $(BINARIES)/sdlab trace --sampler dpmpp-2m --steps 20 -q
+
+reports: build ## make the example reports again
+	SDLAB_RUNS=out/runs $(BINARIES)/sdlab explore "a red house next to a green tree at night" -f -q -o reports/red-house.html
+	SDLAB_RUNS=out/runs $(BINARIES)/sdlab report -f -q -o reports/guidance.html \
+	  $$(for w in 1 3 8; do $(TRACE) "a red house at night" --guidance $$w $(SITES); done)
+	SDLAB_RUNS=out/runs $(BINARIES)/sdlab report -f -q -o reports/two-prompts.html \
+	  $$(for c in red blue; do $(TRACE) "a $$c house next to a tree" $(SITES); done)
 
 notebooks: build ## run the notebooks from top to bottom
 	notebooks/run

@@ -45,6 +45,6 @@ let package = Package(
     .testTarget(name: "EngineTests", dependencies: ["Engine", "TestSupport"]),
     .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "Engine", "TestSupport"]),
     .testTarget(name: "PlotsTests", dependencies: ["Plots"]),
-    .testTarget(name: "CommandTests", dependencies: ["sdlab", "Engine"]),
+    .testTarget(name: "CommandTests", dependencies: ["sdlab", "Analysis", "Engine"]),
   ]
 )

@@ -1,3 +1,4 @@
+import Analysis
 import Engine
 import Foundation
 
@@ -19,7 +20,10 @@ struct Estimate: Encodable {
   /// Latent positions of the pass that is timed: enough to be at the usual rate, few enough to be quick.
   private static let timedSide = 24
 
-  init(_ run: PictureRun, load: Double, latents: Bool) throws {
+  /// - Parameters:
+  ///   - latents: the final latents are written too.
+  ///   - kept: the captures of a run that is kept, with its trajectory; nil where pictures are all that is written.
+  init(_ run: PictureRun, load: Double, latents: Bool = false, kept: CapturePlan? = nil) throws {
     let (model, request, size) = (run.model, run.request, run.parameters)
     let count = request.count
     let costs = try Costs(run)
@@ -32,10 +36,9 @@ struct Estimate: Encodable {
       + costs.decode.flops * Double(count) * costs.tiles + costs.encode.flops * Double(costs.encodings * batches)
     memoryBytes = costs.memoryBytes
     // A PNG of noise is as large as its pixels; latents are float32.
-    let channels = model.vae.config.latentChannels
-    let factor = model.vae.config.factor
-    let latentBytes = latents ? Double(size.width / factor * (size.height / factor) * channels * 4) : 0
+    let latentBytes = latents ? Self.latentBytes(run) : 0
     diskBytes = Double(count) * (Double(size.width * size.height * 3) + latentBytes)
+    if let kept { diskBytes += Self.runBytes(kept, steps: steps, latents: Double(count) * Self.latentBytes(run)) }
 
     measuredFlopsPerSecond = try Self.rate(model, tokens: model.promptLength)
     let time = flops / measuredFlopsPerSecond
@@ -43,6 +46,23 @@ struct Estimate: Encodable {
     secondsLow = load + 0.5 * time
     secondsHigh = load + 1.4 * time
   }
+
+  /// Of one picture's latents, float32.
+  private static func latentBytes(_ run: PictureRun) -> Double {
+    let vae = run.model.vae.config
+    return Double(run.parameters.width / vae.factor * (run.parameters.height / vae.factor) * vae.latentChannels * 4)
+  }
+
+  /// What a run has beside its pictures: final latents, the trajectory (latents before and after, and x0, of each step), captures, and the manifest,
+  /// which lists calls, tokens and files.
+  private static func runBytes(_ captures: CapturePlan, steps: Int, latents: Double) -> Double {
+    let calls = Double(2 * steps)
+    let files = Double(captures.entries.count)
+    return latents * Double(2 * steps + 2) + Double(captures.bytes) + 30_000 + 250 * calls + files * (2_500 + 20 * calls)
+  }
+
+  /// Memory that a run takes, weights included.
+  static func memory(_ run: PictureRun) throws -> Double { try Costs(run).memoryBytes }
 
   /// What the stages of a run cost, each for itself.
   private struct Costs {

@@ -6,18 +6,21 @@ import Plots
 
 struct Interpolate: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Go from one prompt, or one seed, to another, frame by frame.",
+    abstract: "Go from one prompt, seed or picture to another, frame by frame.",
     discussion: """
-      The embeddings of the two prompts are joined by a line, the noises of the two seeds by a great circle. With --adaptive the frames are placed so that \
-      neighbours look equally different; the distance is the mean over scales of the RMS colour difference in CIELAB. Steps that draw noise draw the same \
-      in every frame. The paths of the files go to standard output.
+      The embeddings of neighbouring prompts are joined by a line, the noises of two seeds and the latents of two pictures by a great circle. With \
+      --adaptive the frames are placed so that neighbours look equally different; the distance is the mean over scales of the RMS colour difference in \
+      CIELAB. Steps that draw noise draw the same in every frame. Every frame is kept as a run, so that what was interrupted goes on. The paths of the \
+      files go to standard output.
 
       Examples:
         sdlab interpolate --from "a red house" --to "a blue boat on the sea" --adaptive
+        sdlab interpolate --path "a red house" "a red house at night" "a blue boat on the sea" --film way.png
         sdlab interpolate "a red house" --to-seed 7 --frames 12 --frames-out frames
+        sdlab interpolate "a red house" --from-image a.png --to-image b.png --strength 0.4
       """)
 
-  @Argument(help: "The first and the last prompt; the last may be left out with --to-seed.")
+  @Argument(help: "The first and the last prompt; the last may be left out with --to-seed or --to-image.")
   var prompts: [String] = []
 
   @Option(name: .customLong("from"), help: ArgumentHelp("The first prompt, in place of the first argument.", valueName: "prompt"))
@@ -26,20 +29,37 @@ struct Interpolate: ParsableCommand {
   @Option(name: .customLong("to"), help: ArgumentHelp("The last prompt, in place of the last argument.", valueName: "prompt"))
   var last: String?
 
-  private var from: String { first ?? prompts.first ?? "" }
-  private var to: String? { last ?? (first == nil ? prompts.dropFirst().first : prompts.first) }
+  @Option(help: ArgumentHelp("A prompt between the first and the last; may be given several times.", valueName: "prompt"))
+  var through: [String] = []
+
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp("All prompts of the way in order, in place of the arguments, --from, --through and --to.", valueName: "prompt"))
+  var path: [String] = []
 
   @Option(help: ArgumentHelp("Seed of the last frame's noise. Default: that of the first.", valueName: "k"))
   var toSeed: UInt64?
 
-  @Option(help: ArgumentHelp("Number of frames, 2 to 500.", valueName: "n"))
-  var frames = 9
+  @Option(help: ArgumentHelp("The picture to begin with, PNG or JPEG, redone as far as --strength says.", valueName: "file"))
+  var fromImage: String?
+
+  @Option(help: ArgumentHelp("The picture to end with, of the size of the first.", valueName: "file"))
+  var toImage: String?
+
+  @Option(help: ArgumentHelp("How much of the pictures is redone, 0 to 1. Default: 0.5.", valueName: "s"))
+  var strength: Double?
+
+  @Option(help: ArgumentHelp("Number of frames, 2 to 500. Default: 9, or as many more as show every prompt itself.", valueName: "n"))
+  var frames: Int?
 
   @Option(help: ArgumentHelp("The way between the noises: slerp, or lerp brought back to unit variance.", valueName: "way"))
   var noise = Blending.slerp
 
   @Option(help: ArgumentHelp("The way between the prompts' embeddings: lerp or slerp.", valueName: "way"))
   var embedding = Blending.lerp
+
+  @Option(help: ArgumentHelp("The way between the pictures' latents: slerp or lerp.", valueName: "way"))
+  var latents = Blending.slerp
 
   @Flag(help: "Place the frames so that neighbours are equally far apart.")
   var adaptive = false
@@ -53,167 +73,160 @@ struct Interpolate: ParsableCommand {
   @Option(help: ArgumentHelp("Also write each frame to this existing folder, as 000.png and so on.", valueName: "dir"))
   var framesOut: String?
 
+  @Option(help: ArgumentHelp("Also write the frames as an animated PNG, which browsers play.", valueName: "file.png"))
+  var film: String?
+
+  @Option(help: ArgumentHelp("Milliseconds that --film shows a frame, 10 to 10000.", valueName: "ms"))
+  var frameTime = 120
+
+  @Option(
+    name: [.long, .customShort("W")],
+    help: ArgumentHelp("Width in pixels. Default: that of --from-image, else what the model was trained at.", valueName: "pixels"))
+  var width: Int?
+
+  @Option(name: [.long, .customShort("H")], help: ArgumentHelp("Height in pixels, like --width.", valueName: "pixels"))
+  var height: Int?
+
+  @OptionGroup(title: "Runs") var runs: RunOptions
   @OptionGroup(title: "Model") var model: ModelOptions
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
   @OptionGroup(title: "Output") var output: OutputOptions
+  @OptionGroup(title: "Output") var sheet: SheetOptions
   @OptionGroup(title: "Reports") var report: ReportOptions
 
   func run() throws {
-    guard first != nil || !prompts.isEmpty else {
-      throw InputError(.usage, "there is no prompt", hint: "give the first and the last prompt, or --from and --to")
-    }
-    guard prompts.count + (first == nil ? 0 : 1) + (last == nil ? 0 : 1) <= 2 else {
-      throw InputError(.usage, "\(prompts.count) prompts beside --from and --to: expected two ends in all")
-    }
-    guard to != nil || toSeed != nil else {
-      throw InputError(.usage, "there is nowhere to go", hint: "give a second prompt, --to-seed, or both")
-    }
-    guard (2...500).contains(frames) else { throw InputError(.usage, "--frames \(frames): expected 2 to 500") }
-    guard tolerance > 0, tolerance.isFinite else { throw InputError(.usage, "--tolerance \(tolerance): expected a number above 0") }
-    if let budget, budget < frames { throw InputError(.usage, "--budget \(budget): expected at least --frames, \(frames)") }
-    if budget != nil, !adaptive { report.warn("--budget does nothing without --adaptive") }
-    let url = try OutputFile.picture(output.output, default: "interpolation-\(OutputFile.slug(from))-\(sampling.seed).png")
-    let folder = framesOut.map { URL(fileURLWithPath: $0, isDirectory: true) }
-    let frameFiles = folder.map { folder in
-      (0..<frames).map { folder.appendingPathComponent(String(repeating: "0", count: max(0, 3 - "\($0)".count)) + "\($0).png") }
-    }
-    let files = [url] + (frameFiles ?? [])
-    if !output.dryRun { try OutputFile.check(files, force: output.force) }
+    let stations = try stations()
+    let course = Course(stations: stations.count)
+    let count = try frameCount(course)
+    let most = adaptive ? budget ?? 5 * count : count
+    let endings = try endings()
+    let files = try InterpolationFiles(self, stations[0], count)
+    if !output.dryRun { try OutputFile.check(files.all, force: output.force) }
 
     let loading = ContinuousClock.now
     let loaded = try model.load(report)
     let load = seconds(.now - loading)
+    var inputs = try RunInputs(initImage: nil, mask: nil, initLatents: nil)
+    inputs.initImage = endings?.0
     let run = try PictureRun(
-      loaded, parameters(loaded), RunInputs(initImage: nil, mask: nil, initLatents: nil), report: ReportOptions.quietly(report))
-    let most = adaptive ? budget ?? 5 * frames : frames
+      loaded, parameters(loaded, stations[0], inputs), inputs, report: ReportOptions.quietly(report))
+    _ = try run.indices()
     if output.dryRun {
-      return try Estimate(run, load: load, latents: false).times(most, load: load).print(files: files, json: report.json)
+      return try Estimate(run, load: load, kept: run.plan([])).times(most, load: load).print(files: files.all, json: report.json)
     }
-    let path = try InterpolationPath(
-      run, to: to ?? from, toSeed: toSeed, noise: noise, embedding: embedding)
-    path.warnings.forEach { report.warn("\($0); --long-prompt chunk keeps it") }
-    var bar = ProgressBar("interpolating", total: frames, quiet: report.quiet)
-    let spacing = try AdaptiveSpacing(
+    let way = try InterpolationPath(
+      run, prompts: stations, toSeed: toSeed, pictures: endings, ways: .init(noise: noise, embedding: embedding, latents: latents))
+    way.warnings.forEach { report.warn("\($0); --long-prompt chunk keeps it") }
+    let store = runs.store
+    var bar = ProgressBar("interpolating", total: count, quiet: report.quiet)
+    var computed = 0
+    let spacing = try AdaptiveSpacing<InterpolationFrame>(
       // Without --adaptive every spacing is even enough.
-      count: frames, tolerance: adaptive ? tolerance : .greatestFiniteMagnitude, budget: most,
+      count: count, tolerance: adaptive ? tolerance : .greatestFiniteMagnitude, budget: most,
       frames: { places in
         try places.map { t in
           defer { bar.advance() }
-          return try path.picture(t)
+          let (folder, found) = try way.frame(t, store, again: runs.again)
+          if !found { computed += 1 }
+          return InterpolationFrame(run: folder, picture: try folder.picture(0))
         }
-      }, distance: PictureDistance.between)
+      }, distance: { try PictureDistance.between($0.picture, $1.picture) })
     if adaptive, !spacing.isEven {
       report.warn(
         "the distances differ by more than \(tolerance): the largest is \(decimal(spacing.unevenness, 2)) times the mean after \(spacing.made) frames; "
           + "the path has a jump there, or --budget is too small")
     }
-    if let frameFiles {
-      var metadata = PictureMetadata()
-      try metadata.addOrigin(sdlabVersion: Sdlab.version)
-      for (file, frame) in zip(frameFiles, spacing.frames) { try frame.writePNG(to: file, metadata: metadata) }
-    }
-    try sheet(spacing, loaded).write(to: url)
+    try files.write(self, spacing, stations, loaded)
     if report.json {
-      try StandardOutput.json(Report(self, spacing, sheet: url.relativePath, frames: frameFiles?.map(\.relativePath)))
+      try StandardOutput.json(InterpolationReport(self, spacing, course, files, computed: computed))
     } else {
-      for file in files { try StandardOutput.line(file.relativePath) }
+      for file in files.all { try StandardOutput.line(file.relativePath) }
     }
   }
 
-  private func parameters(_ loaded: StableDiffusion) -> GenerationParameters {
-    let native = loaded.nativeSize
+  /// The prompts of the way, at least one.
+  private func stations() throws -> [String] {
+    if !path.isEmpty {
+      guard prompts.isEmpty, first == nil, last == nil, through.isEmpty else {
+        throw InputError(.usage, "--path gives all prompts: other prompts beside it have no place", hint: "leave one of the two out")
+      }
+      return path
+    }
+    let ends = (first.map { [$0] } ?? []) + prompts + (last.map { [$0] } ?? [])
+    guard let begin = ends.first, first != nil || !prompts.isEmpty else {
+      throw InputError(.usage, "there is no prompt", hint: "give the first and the last prompt, --from and --to, or --path")
+    }
+    guard ends.count <= 2 else {
+      throw InputError(
+        .usage, "\(ends.count) prompts beside --through: expected two ends in all", hint: "--path takes as many prompts as you like")
+    }
+    if ends.count == 2 { return [begin] + through + [ends[1]] }
+    guard through.isEmpty else {
+      throw InputError(.usage, "--through: there is no last prompt", hint: "give it with --to")
+    }
+    return [begin]
+  }
+
+  private func frameCount(_ course: Course) throws -> Int {
+    if course.legs == 0, toSeed == nil || toSeed == sampling.seed, fromImage == nil {
+      throw InputError(.usage, "there is nowhere to go", hint: "give a second prompt, another seed with --to-seed, or two pictures")
+    }
+    if let frames {
+      guard (2...500).contains(frames) else { throw InputError(.usage, "--frames \(frames): expected 2 to 500") }
+      if !adaptive, !course.isHit(byFrames: frames) {
+        report.warn(
+          "with \(frames) frames not every prompt of the way is shown itself: \(course.frames(atLeast: frames)) frames show all")
+      }
+    }
+    let count = frames ?? course.frames(atLeast: 9)
+    guard count <= 500 else { throw InputError(.usage, "a way through \(course.stations) prompts: expected at most 500") }
+    guard tolerance > 0, tolerance.isFinite else { throw InputError(.usage, "--tolerance \(tolerance): expected a number above 0") }
+    if let budget, budget < count { throw InputError(.usage, "--budget \(budget): expected at least --frames, \(count)") }
+    if budget != nil, !adaptive { report.warn("--budget does nothing without --adaptive") }
+    guard (10...10_000).contains(frameTime) else { throw InputError(.usage, "--frame-time \(frameTime): expected 10 to 10000") }
+    return count
+  }
+
+  /// The pictures at the ends, read and of one size.
+  private func endings() throws -> (RunInputs.Input<Picture>, RunInputs.Input<Picture>)? {
+    guard let fromImage, let toImage else {
+      if fromImage != nil || toImage != nil {
+        throw InputError(.usage, "one picture is no way", hint: "give --from-image and --to-image")
+      }
+      if strength != nil { report.warn("--strength does nothing without --from-image and --to-image") }
+      return nil
+    }
+    func read(_ path: String) throws -> RunInputs.Input<Picture> {
+      guard let input = try RunInputs(initImage: path, mask: nil, initLatents: nil).initImage else {
+        throw InputError(.missing, "\(path): cannot be read")
+      }
+      return input
+    }
+    let (a, b) = (try read(fromImage), try read(toImage))
+    if width == nil || height == nil, a.content.width != b.content.width || a.content.height != b.content.height {
+      throw InputError(
+        .usage,
+        "\(toImage): \(b.content.width)x\(b.content.height) pixels, \(fromImage) has \(a.content.width)x\(a.content.height)",
+        hint: "--width and --height resize both")
+    }
+    return (a, b)
+  }
+
+  private func parameters(_ loaded: StableDiffusion, _ prompt: String, _ inputs: RunInputs) throws -> GenerationParameters {
+    let size = try inputs.size(width: width, height: height, loaded.vae.config, native: loaded.nativeSize)
     var p = GenerationParameters(
-      sdlabVersion: Sdlab.version, prompt: from, width: native.width, height: native.height,
+      sdlabVersion: Sdlab.version, prompt: prompt, width: size.width, height: size.height,
       model: .init(name: model.recordedName(loaded.source)))
     sampling.apply(to: &p)
     model.apply(to: &p)
+    p.initImage = inputs.initImage?.source
+    p.strength = inputs.initImage == nil ? nil : strength ?? 0.5
     return p
   }
-
-  private func sheet(_ spacing: AdaptiveSpacing<Picture>, _ loaded: StableDiffusion) throws -> ContactSheet {
-    let tiles = try zip(spacing.positions, spacing.frames).map { t, frame -> ContactSheet.Tile? in
-      try ContactSheet.Tile(frame, caption: "t = \(decimal(t, 3))")
-    }
-    let columns = frames <= 6 ? frames : frames <= 15 ? (frames + 2) / 3 : 6
-    let rows = stride(from: 0, to: tiles.count, by: columns).map { Array(tiles[$0..<min($0 + columns, tiles.count)]) }
-    let seeds = toSeed.map { "seed \(sampling.seed) to \($0) (\(noise.rawValue))" } ?? "seed \(sampling.seed)"
-    let range = "distances \(decimal(spacing.distances.min() ?? 0, 1)) to \(decimal(spacing.distances.max() ?? 0, 1))"
-    return ContactSheet(
-      rows: rows, title: to.map { "\(from) → \($0)" } ?? from,
-      subtitle: [
-        loaded.source.displayName, sampling.sampler.rawValue, "\(sampling.steps) steps", seeds, adaptive ? "adaptive" : "even t", range,
-      ].joined(separator: ", "))
-  }
-
-  private struct Report: Encodable {
-    struct Knot: Encodable {
-      let t: Double
-      let travelled: Double
-    }
-    let sheet: String
-    let frames: [String]?
-    let positions: [Double]
-    let distances: [Double]
-    let curve: [Knot]
-    let made: Int
-    let even: Bool?
-    let noise: String
-    let embedding: String
-
-    init(_ verb: Interpolate, _ spacing: AdaptiveSpacing<Picture>, sheet: String, frames: [String]?) {
-      self.sheet = sheet
-      self.frames = frames
-      positions = spacing.positions
-      distances = spacing.distances
-      curve = spacing.curve.map { Knot(t: $0.position, travelled: $0.travelled) }
-      made = spacing.made
-      even = verb.adaptive ? spacing.isEven : nil
-      noise = verb.noise.rawValue
-      embedding = verb.embedding.rawValue
-    }
-  }
 }
 
-/// What lies between two prompts and two draws of noise.
-struct InterpolationPath {
-  private let run: PictureRun
-  private let ends: [Conditioning]
-  private let noises: (Tensor, Tensor)?
-  private let ways: (noise: Blending, embedding: Blending)
-
-  var warnings: [String] { ends.flatMap(\.warnings) }
-
-  init(_ run: PictureRun, to prompt: String, toSeed: UInt64?, noise: Blending, embedding: Blending) throws {
-    self.run = run
-    ways = (noise, embedding)
-    let (model, request) = (run.model, run.request)
-    ends = try model.conditionings([request.prompt, prompt], request)
-    let factor = model.vae.config.factor
-    let shape: Shape = [1, run.parameters.height / factor, run.parameters.width / factor, model.vae.config.latentChannels]
-    func draw(_ seed: UInt64) -> Tensor {
-      switch request.randomNumbers {
-      case .cpu:
-        var random = TorchRandom(seed: seed)
-        return random.normal(nhwc: shape)
-      case .cuda:
-        var random = PhiloxRandom(seed: seed)
-        return random.normal(nhwc: shape)
-      }
-    }
-    noises = toSeed.map { (draw(request.seed), draw($0)) }
-  }
-
-  func picture(_ t: Double) throws -> Picture {
-    var request = run.request
-    if let (a, b) = noises {
-      request.initialLatents = try ways.noise.noise(a, b, t)
-      // The steps' noise must not be the initial noise drawn a second time.
-      request.seed = request.seed &+ 1 << 32
-    }
-    let denoising = try run.model.denoising(request, conditioning: ways.embedding.conditioning(ends[0], ends[1], t))
-    while try denoising.next() != nil {}
-    return Picture(try run.model.decode(denoising.latents, tiling: run.tiling))
-  }
+/// One frame: its run and what it shows.
+struct InterpolationFrame {
+  let run: RunFolder
+  let picture: Picture
 }
-
-extension Blending: ExpressibleByArgument {}

@@ -31,7 +31,7 @@ struct NeglectReport {
         "1: somewhere the word holds all attention among the words; near 0: it is overlooked everywhere. A low word need not be missing from the picture.",
       panels: [
         Panel(
-          x: .linear("network call"), y: .linear("largest attention of a word", domain: 0...1),
+          x: .linear("network call", whole: true), y: .linear("largest attention of a word", domain: 0...1),
           marks: maxima.map { .line(steps, $0.values, label: $0.word) })
       ])
     try figure.write(drawn, to: target.url, target.format)

@@ -83,8 +83,10 @@ struct PictureRun {
     return request.initialImage == nil ? plan.indices : try plan.indices(strength: request.strength)
   }
 
-  /// Noise in place of the drawn one, `[count, h, w, c]`; the record of the run says where it came from in its own words.
-  mutating func replaceInitialLatents(_ latents: Tensor) { request.initialLatents = latents }
+  mutating func replacePrompt(_ prompt: String) {
+    request.prompt = prompt
+    parameters.prompt = prompt
+  }
 
   /// Says what of the prompts does not fit.
   func warnAboutPrompts() throws {

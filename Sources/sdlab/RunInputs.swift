@@ -65,7 +65,8 @@ struct RunInputs {
   /// The mask: resized by Lanczos, then binarised at 0.5, in the order and with the filter of diffusers' mask processor.
   func maskTensor(width: Int, height: Int) -> Tensor? { mask.map { Self.fit($0.content, width, height).mask } }
 
-  private static func fit(_ picture: Picture, _ width: Int, _ height: Int) -> Picture {
+  /// A picture at this size, resized by Lanczos where it has another.
+  static func fit(_ picture: Picture, _ width: Int, _ height: Int) -> Picture {
     picture.width == width && picture.height == height ? picture : picture.resized(width: width, height: height, filter: .lanczos)
   }
 }

@@ -60,9 +60,7 @@ extension PictureRun {
     progress: ((Int, Int) -> Void)? = nil
   ) throws -> RunFolder {
     try warnAboutPrompts()
-    var recorded = parameters
-    recorded.batch = request.count
-    recorded.model.sha256 = try ModelDigest.of(model.source, quiet: report.quiet)
+    let recorded = try recorded()
     var bar = progress == nil ? ProgressBar("sampling", total: try indices().count, quiet: report.quiet) : nil
     var tracer = Tracer(model, store: store, command: CommandLine.commandLine)
     tracer.tiling = tiling
@@ -76,6 +74,21 @@ extension PictureRun {
       throw InputError(.cannotWrite, "\(store.root.relativePath): cannot be made: \(error.localizedDescription)", hint: "give --runs")
     }
     return try tracer.run(request, recorded, captures: captures, intervention: intervention, again: again)
+  }
+}
+
+extension PictureRun {
+  /// The run when it is in the store: nothing is computed.
+  func kept(_ store: RunStore, _ captures: [CaptureSpec] = [], intervention: [String: String] = [:]) throws -> RunFolder? {
+    try store.find(RunSpec(recorded(), captures: captures, intervention: intervention))
+  }
+
+  /// The parameters with the model's digest, as a run of the store has them: all images at the same time.
+  private func recorded() throws -> GenerationParameters {
+    var recorded = parameters
+    recorded.batch = request.count
+    recorded.model.sha256 = try ModelDigest.of(model.source, quiet: report.quiet)
+    return recorded
   }
 }
 

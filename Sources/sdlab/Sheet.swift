@@ -24,6 +24,7 @@ struct Sheet: ParsableCommand {
   @OptionGroup(title: "Model") var model: ModelOptions
   @OptionGroup(title: "Sampling") var sampling: SheetSampling
   @OptionGroup(title: "Output") var output: OutputOptions
+  @OptionGroup(title: "Output") var sheet: SheetOptions
   @OptionGroup(title: "Reports") var report: ReportOptions
 
   /// Fewer steps than `generate`: a sheet is for looking around.
@@ -70,12 +71,12 @@ struct Sheet: ParsableCommand {
       }
       rows.append(row)
     }
-    let sheet = ContactSheet(
+    let drawn = ContactSheet(
       rows: rows, title: "\(prompts.count) \(prompts.count == 1 ? "prompt" : "prompts"), \(seeds) \(seeds == 1 ? "seed" : "seeds")",
       subtitle:
         "\(loaded.source.displayName), \(sampling.sampler.rawValue), \(sampling.steps) steps, guidance \(decimal(sampling.guidance, 1))",
-      columnLabels: (0..<seeds).map { "seed \(sampling.seed &+ UInt64($0))" }, rowLabels: prompts)
-    try sheet.write(to: url)
+      columnLabels: (0..<seeds).map { "seed \(sampling.seed &+ UInt64($0))" }, rowLabels: prompts, theme: sheet.theme.theme)
+    try drawn.write(to: url)
     if report.json {
       try StandardOutput.json(
         Report(

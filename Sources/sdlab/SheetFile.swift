@@ -1,6 +1,13 @@
+import ArgumentParser
 import Engine
 import Foundation
 import Plots
+
+/// How a contact sheet is drawn.
+struct SheetOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Colours of the sheet: light or dark.", valueName: "name"))
+  var theme = FigureOptions.ThemeName.light
+}
 
 extension ContactSheet {
   /// Writes the sheet as a PNG that says where it is from.

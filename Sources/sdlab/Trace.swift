@@ -33,9 +33,10 @@ struct Trace: ParsableCommand {
     let (run, load) = try PictureRun.prepare(prompt, model, sampling, picture, report)
     let (specs, plan) = try captures.plan(run)
     if dryRun {
-      if report.json { return try StandardOutput.json(Plan(plan)) }
+      let estimate = try Estimate(run, load: load, kept: plan)
+      if report.json { return try StandardOutput.json(Plan(plan, diskBytes: estimate.diskBytes)) }
       try StandardOutput.line(Self.describe(plan))
-      return try Estimate(run, load: load, latents: true).print(files: [runs.store.root], json: false)
+      return try estimate.print(files: [runs.store.root], json: false)
     }
     if !report.quiet { Terminal.line(Self.describe(plan)) }
     let start = ContinuousClock.now
@@ -70,9 +71,12 @@ struct Trace: ParsableCommand {
       let bytes: Int
     }
     let captures: [Entry]
+    /// Of the captures alone, and at most of the whole run.
     let bytes: Int
+    let diskBytes: Double
     let peakBytes: Int
-    init(_ plan: CapturePlan) {
+    init(_ plan: CapturePlan, diskBytes: Double) {
+      self.diskBytes = diskBytes
       captures = plan.entries.map { .init(site: $0.site, reduction: $0.reduction.rawValue, shape: $0.shape, bytes: $0.bytes) }
       bytes = plan.bytes
       peakBytes = plan.peakBytes

@@ -126,17 +126,43 @@ import Testing
   /// On the real model: taking the tree out changes the picture, more than nothing at all and less than everything.
   @Test func aRealKnockOut() throws {
     let model = try HeatmapTests.model.get()
-    let study = try KnockOutStudy(model, request(), word: "tree", absent: "boat", otherSeed: 7)
-    #expect(study.size == MapSize(height: 16, width: 16) && study.heatmap.count == 256 && study.change.count == 256)
-    #expect(study.picture != study.without)
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("sdlab-causes-\(UInt64.random(in: 0...UInt64.max))")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let tracer = Tracer(model, store: RunStore(folder), command: "test")
+    func run(_ request: GenerationRequest, _ sites: [String], _ intervention: Tracer.Intervention = .init()) throws -> RunFolder {
+      var p = GenerationParameters(
+        sdlabVersion: "test", prompt: request.prompt, width: 64, height: 64, model: .init(name: "embedded", sha256: "00"))
+      (p.sampler, p.steps, p.guidance, p.seed) = ("ddim", request.steps, 4, request.seed)
+      return try tracer.run(request, p, captures: sites.map { CaptureSpec($0) }, intervention: intervention)
+    }
+    let base = try run(request(), ["unet.*.attn2.probs", "unet.*.attn2.q"])
+    var elsewhere = request()
+    elsewhere.seed = 7
+    let other = try run(elsewhere, ["unet.*.attn2.probs"])
+    let knockOut = try WordKnockOut("tree", model, request())
+    let without = try run(request(), [], .init(["knock_out": "tree"], conditioning: knockOut.conditioning))
+    let attention = try CrossAttentionRecorder(base, levels: 3)
+    let prompt = try model.tokenize(request().prompt)
+    func evidence(_ absent: [String]) throws -> KnockOutStudy.Evidence {
+      try .init(model, run: base, attention: attention, other: other, prompt: prompt, absent: absent)
+    }
+    let study = try KnockOutStudy("tree", without: without.picture(0), evidence(["house", "boat"]))
+    #expect(study.heatmap.count == 256 && study.change.count == 256)
+    #expect(try base.picture(0) != study.without)
     #expect(study.change.contains { $0 > 0.02 } && study.change.allSatisfy { (0...1).contains($0) })
     #expect(study.trust.score != nil && Set(study.trust.controls.map(\.kind)) == Set(MapTrust.Control.allCases))
     #expect(study.trust.controls.allSatisfy { $0.score != nil })
-    // The heatmap is DAAM's of the same run.
-    let recorder = CrossAttentionRecorder(model: model, latents: study.size)
-    let run = try model.denoising(request(), probes: recorder.probes(model))
-    while try run.next() != nil {}
-    #expect(relativeError(study.heatmap, try DAAM(recorder, image: 0, latents: study.size).map([8]).map(Double.init)) < 1e-5)
-    #expect(throws: InputError.self) { try KnockOutStudy(model, request(), word: "tree", absent: "house", otherSeed: 7) }
+    // The heatmap is DAAM's of a live run.
+    let size = MapSize(height: 16, width: 16)
+    let recorder = CrossAttentionRecorder(model: model, latents: size)
+    let live = try model.denoising(request(), probes: recorder.probes(model))
+    while try live.next() != nil {}
+    #expect(relativeError(study.heatmap, try DAAM(recorder, image: 0, latents: size).map([8]).map(Double.init)) < 1e-5)
+    // A word of the prompt is no control; the picture itself has lost nothing.
+    let fewer = try KnockOutStudy("tree", without: base.picture(0), evidence(["house"]))
+    #expect(!fewer.trust.controls.contains { $0.kind == .absentWord })
+    #expect(fewer.change.allSatisfy { $0 == 0 } && !fewer.trust.isTrusted)
+    #expect(throws: InputError.self) { try KnockOutStudy("boat", without: without.picture(0), evidence(["cat"])) }
   }
 }

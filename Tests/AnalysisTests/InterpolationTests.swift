@@ -25,6 +25,9 @@ import Testing
       #expect(relativeError(try Blending.slerp.noise(a, b, t), try golden.tensor("\(name):slerp.\(i)")) < 1e-6)
       #expect(relativeError(try Blending.lerp.embedding(a, b, t), try golden.tensor("\(name):lerp.\(i)")) < 1e-6)
       #expect(relativeError(try Blending.lerp.noise(a, b, t), try golden.tensor("\(name):noise.\(i)")) < 1e-6)
+      // Latents of pictures are not brought back to unit variance.
+      #expect(relativeError(try Blending.slerp.latents(a, b, t), try golden.tensor("\(name):slerp.\(i)")) < 1e-6)
+      #expect(relativeError(try Blending.lerp.latents(a, b, t), try golden.tensor("\(name):lerp.\(i)")) < 1e-6)
     }
     // Line and circle must not be mistaken for each other where they differ.
     if name == "independent" {
@@ -58,6 +61,24 @@ import Testing
       #expect(try PictureDistance.between(b, a) == PictureDistance.between(a, b))
       #expect(try PictureDistance.between(a, a) == 0)
     }
+  }
+
+  /// A way through stations: each is met exactly, and a place between two belongs to the leg that it lies on.
+  @Test func aCourseMeetsItsStations() {
+    let course = Course(stations: 4)
+    #expect(course.places == [0, 1.0 / 3, 2.0 / 3, 1])
+    for (i, t) in course.places.enumerated() { #expect(course.place(t) == (i, 0)) }
+    for frames in [4, 7, 10, 31, 100] {
+      let hits = (0..<frames).map { course.place(Double($0) / Double(frames - 1)) }.filter { $0.gone == 0 }.map(\.station)
+      #expect(hits == [0, 1, 2, 3], "\(frames)")
+      #expect(course.isHit(byFrames: frames))
+    }
+    let (station, gone) = course.place(0.5)
+    #expect(station == 1 && abs(gone - 0.5) < 1e-12)
+    #expect(course.place(0.99).station == 2 && course.place(2) == (3, 0) && course.place(-1) == (0, 0))
+    #expect(!course.isHit(byFrames: 9) && course.frames(atLeast: 9) == 10 && course.frames(atLeast: 10) == 10)
+    let alone = Course(stations: 1)
+    #expect(alone.place(0.7) == (0, 0) && alone.isHit(byFrames: 5) && alone.frames(atLeast: 9) == 9 && alone.places == [0])
   }
 
   @Test func blackAndWhiteAreAHundredApart() throws {

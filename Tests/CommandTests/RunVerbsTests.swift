@@ -60,6 +60,15 @@ import Testing
     let plan = try place.run("trace", "a red house", "--steps", "4", "--dry-run", "--json", "--sites", "unet.mid_block.out@pixels").json()
     #expect(plan["bytes"] as? Int == 4 * 192 * 4)
     #expect(try place.files().isEmpty)
+    // The whole run: captures, trajectory, pictures, manifest. An upper bound, and not an idle one.
+    for sites in [["unet.mid_block.out"], ["unet.*.attn2.probs", "unet.*.attn1.probs@heads"]] {
+      func trace(_ more: String) throws -> [String: Any] {
+        try place.run(["trace", "a red house", "--steps", "4", "-q", "--json", more, "--sites"] + sites).json()
+      }
+      let planned = try #require(try trace("--dry-run")["disk_bytes"] as? Double)
+      let found = try #require(try trace("--again")["bytes"] as? Int)
+      #expect(planned >= Double(found) && planned < 2.5 * Double(found) + 60_000, "\(sites): \(planned) planned, \(found) written")
+    }
     expectError(
       try place.run("trace", "a red house", "--sites", "unet.*.atn2.probs"), 64, "no site matches 'unet.*.atn2.probs'", "unet.*.attn2.probs"
     )

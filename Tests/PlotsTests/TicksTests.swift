@@ -55,6 +55,19 @@ import Testing
     #expect(NumberFormat.fixed(-0.001, 2) == "0.00")
   }
 
+  /// Counts have no halves, and keep as many labels as they can.
+  @Test func wholeNumbersOnly() {
+    for high in [1.0, 2, 3, 5, 7, 19, 24, 250] {
+      for count in 2...12 {
+        let ticks = Ticks.linear(0, high, count: count, whole: true)
+        #expect(ticks.values.allSatisfy { $0 == $0.rounded() && (0...high).contains($0) }, "0...\(high) by \(count): \(ticks.values)")
+        #expect(ticks.labels.allSatisfy { !$0.contains(".") } && ticks.labels.count == ticks.values.count)
+      }
+    }
+    #expect(Ticks.linear(0, 2, count: 6).values.contains(0.5))
+    #expect(Ticks.linear(0, 2, count: 6, whole: true).values == [0, 1, 2])
+  }
+
   @Test func logarithmicTicksAreDecades() {
     #expect(Ticks.log(0.008, 1200, count: 8).labels == ["0.01", "0.1", "1", "10", "100", "1000"])
     #expect(Ticks.log(1, 100, count: 9).values == [1, 2, 5, 10, 20, 50, 100])

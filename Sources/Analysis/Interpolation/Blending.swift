@@ -39,6 +39,14 @@ public enum Blending: String, CaseIterable, Sendable {
     return Tensor.combination((from, a), (to, b))
   }
 
+  /// A point on the way between the latents of two pictures, of one shape. Nothing is rescaled: latents of pictures are no draws of noise.
+  /// - Throws: `InputError` (usage) when the shapes differ.
+  public func latents(_ a: Tensor, _ b: Tensor, _ t: Double) throws -> Tensor {
+    guard a.shape == b.shape else { throw InputError(.usage, "latents of \(a.shape) and \(b.shape) have no way between them") }
+    let (from, to) = weights(a, b, t)
+    return Tensor.combination((from, a), (to, b))
+  }
+
   private func weights(_ a: Tensor, _ b: Tensor, _ t: Double) -> (Double, Double) {
     let cosine = Self.cosine(a, b)
     if self == .lerp || abs(cosine) > Self.parallel { return (1 - t, t) }

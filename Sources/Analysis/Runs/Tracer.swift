@@ -25,14 +25,19 @@ public struct Tracer {
     public var handler: Probes.Handler?
     /// In place of the prompt's own embedding.
     public var conditioning: Conditioning?
+    /// What the run begins with in place of its own start: latents `[n, h, w, c]` at the noise level of its first step (`plan.initialLatents`,
+    /// `plan.addNoise`). The generators have drawn the run's own start before, so that the steps' noise is that of a plain run of the same seed.
+    public var begin: ((Denoising) throws -> Tensor)?
 
     public init(
-      _ name: [String: String] = [:], patterns: [String] = [], handler: Probes.Handler? = nil, conditioning: Conditioning? = nil
+      _ name: [String: String] = [:], patterns: [String] = [], handler: Probes.Handler? = nil, conditioning: Conditioning? = nil,
+      begin: ((Denoising) throws -> Tensor)? = nil
     ) {
       self.name = name
       self.patterns = patterns
       self.handler = handler
       self.conditioning = conditioning
+      self.begin = begin
     }
   }
 
@@ -60,6 +65,11 @@ public struct Tracer {
     let probes = try recorder.probes(model.sites, and: intervention.handler, patterns: intervention.patterns)
     let run = try model.denoising(request, conditioning: conditioning, probes: probes)
     recorder.firstStep = run.indices.lowerBound
+    if let begin = intervention.begin {
+      let start = try begin(run)
+      precondition(start.shape == run.latents.shape, "a run of \(run.latents.shape) cannot begin with \(start.shape)")
+      run.latents = start
+    }
     var trajectory = [run.latents]
     var predictions: [Tensor] = []
     while let step = try run.next() {

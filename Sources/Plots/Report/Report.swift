@@ -12,11 +12,14 @@ public struct Report: Sendable {
   /// What this is, in one or two sentences under the title.
   public var lead: String
   public var sections: [Section]
+  /// The runs that it was made of, for its seal.
+  public var runs: [ReportSeal.Piece]
 
-  public init(title: String, lead: String, sections: [Section]) {
+  public init(title: String, lead: String, sections: [Section], runs: [ReportSeal.Piece] = []) {
     self.title = title
     self.lead = lead
     self.sections = sections
+    self.runs = runs
   }
 
   /// A chapter: what it shows, what it does not show, and its parts in order.
@@ -88,7 +91,7 @@ public struct Report: Sendable {
       "title": title, "lead": lead, "sections": shown, "blocks": blocks, "policy": assets.policy, "style": assets.style,
       "script": assets.script,
     ]
-    let html = try assets.render(page, template: "page")
+    let html = try ReportSeal.sealed(assets.render(page, template: "page"), runs: runs)
     return Rendered(html: html, bytes: html.utf8.count, sectionBytes: sizes)
   }
 

@@ -72,7 +72,7 @@ extension Report {
           },
         ])
       }
-      return ["modes": shownModes, "columnAxis": columnAxis, "rowAxis": rowAxis]
+      return ["modes": shownModes, "columnAxis": shown(columnAxis), "rowAxis": shown(rowAxis)]
     }
 
     private func cell(_ cell: Cell?, row: String, column: String) -> [String: Any] {

@@ -29,8 +29,14 @@ extension Report {
     public mutating func leave(json value: some Encodable, name: String = "data") throws {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      let text = Self.harmless(json: String(decoding: try encoder.encode(value), as: UTF8.self))
+      blocks += "<script type=\"application/json\" id=\"\(id)-\(name)\">\(text)</script>\n"
+    }
+
+    /// JSON with escapes for what could end the element that it stands in.
+    static func harmless(json: String) -> String {
       var text = ""
-      for scalar in String(decoding: try encoder.encode(value), as: UTF8.self).unicodeScalars {
+      for scalar in json.unicodeScalars {
         switch scalar {
         case "<": text += "\\u003c"
         case ">": text += "\\u003e"
@@ -41,7 +47,7 @@ extension Report {
         default: text.unicodeScalars.append(scalar)
         }
       }
-      blocks += "<script type=\"application/json\" id=\"\(id)-\(name)\">\(text)</script>\n"
+      return text
     }
 
     /// Leaves bytes for the script as base64 in `#ID-NAME`.

@@ -21,12 +21,14 @@ public struct Axis: Sendable, Equatable {
   public var zero: Bool
   /// An x axis over the plot instead of under it: for tables of pictures.
   public var onTop: Bool
+  /// Only whole numbers are labelled: for steps and other counts.
+  public var whole: Bool
   /// An axis that is not visible has no labels, no lines and takes no room.
   public var visible: Bool
 
   public init(
     _ kind: Kind, name: String = "", unit: String = "", domain: ClosedRange<Double>? = nil, reversed: Bool = false, zero: Bool = false,
-    onTop: Bool = false, visible: Bool = true
+    onTop: Bool = false, whole: Bool = false, visible: Bool = true
   ) {
     self.kind = kind
     self.name = name
@@ -35,13 +37,15 @@ public struct Axis: Sendable, Equatable {
     self.reversed = reversed
     self.zero = zero
     self.onTop = onTop
+    self.whole = whole
     self.visible = visible
   }
 
   public static func linear(
-    _ name: String = "", unit: String = "", domain: ClosedRange<Double>? = nil, zero: Bool = false, reversed: Bool = false
+    _ name: String = "", unit: String = "", domain: ClosedRange<Double>? = nil, zero: Bool = false, reversed: Bool = false,
+    whole: Bool = false
   ) -> Axis {
-    Axis(.linear, name: name, unit: unit, domain: domain, reversed: reversed, zero: zero)
+    Axis(.linear, name: name, unit: unit, domain: domain, reversed: reversed, zero: zero, whole: whole)
   }
   public static func log(_ name: String = "", unit: String = "", domain: ClosedRange<Double>? = nil, reversed: Bool = false) -> Axis {
     Axis(.log, name: name, unit: unit, domain: domain, reversed: reversed)

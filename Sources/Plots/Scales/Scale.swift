@@ -38,6 +38,7 @@ struct Extent: Equatable {
 /// Values to places in points.
 struct Scale: Equatable {
   let kind: Axis.Kind
+  let whole: Bool
   /// The visible values: `low` is at `start`, `high` at `end`.
   var low: Double
   var high: Double
@@ -50,6 +51,7 @@ struct Scale: Equatable {
   /// - Throws: `PlotError` for a domain that is not finite, is empty, or is not above 0 on a logarithmic axis.
   init(_ axis: Axis, _ extent: Extent, margin: Double = 0.04) throws {
     kind = axis.kind
+    whole = axis.whole
     let what = axis.name.isEmpty ? "axis" : "axis '\(axis.name.prefix(80))'"
     if case .categorical(let labels) = kind {
       // Half a step around the first and the last.
@@ -110,7 +112,7 @@ struct Scale: Equatable {
 
   func ticks(count: Int) -> Ticks {
     switch kind {
-    case .linear: .linear(low, high, count: count)
+    case .linear: .linear(low, high, count: count, whole: whole)
     case .log: .log(low, high, count: count)
     case .time: .time(low, high, count: count)
     case .categorical(let labels): Ticks(values: labels.indices.map(Double.init), labels: labels)

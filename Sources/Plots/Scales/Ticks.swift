@@ -106,11 +106,13 @@ struct Ticks: Equatable {
   var exponent = 0
 
   /// Those within `low...high`, about `count` of them.
-  static func linear(_ low: Double, _ high: Double, count: Int) -> Ticks {
+  /// - Parameter whole: only whole numbers: of half steps every other is left.
+  static func linear(_ low: Double, _ high: Double, count: Int, whole: Bool = false) -> Ticks {
     let slack = (high - low) * 1e-9
     var values = ExtendedWilkinson.ticks(low, high, count: count).filter { $0 >= low - slack && $0 <= high + slack }
     // Sums of steps miss zero by a rounding error.
     values = values.map { abs($0) < (high - low) * 1e-9 ? 0 : $0 }
+    if whole { values = values.filter { abs($0 - $0.rounded()) < 1e-9 * max(1, abs($0)) }.map { $0.rounded() } }
     let (labels, exponent) = NumberFormat.labels(values)
     return Ticks(values: values, labels: labels, exponent: exponent)
   }

@@ -108,12 +108,11 @@ extension ExploreStudy {
           shown = try frame(.lerp, a, b, x)
         } else {
           let conditioning = x == 0 ? a : try Blending.lerp.conditioning(a, b, x)
-          shown = try pass(
-            latents: latents,
-            intervention: .init(
-              ["embedding": "lerp to '\(other)' t \(x)", "noise": "slerp to seed \(run.parameters.seed &+ 1) t \(y)"],
-              conditioning: conditioning)
-          ).picture(0)
+          var name = [
+            "noise": "slerp to seed \(run.parameters.seed &+ 1) t \(y), steps' noise of seed \(run.parameters.seed)"
+          ]
+          if x > 0 { name["embedding"] = "lerp to '\(other)' t \(x)" }
+          shown = try pass(latents: latents, intervention: .init(name, conditioning: conditioning)).picture(0)
         }
         row.append(
           .init(

@@ -4,72 +4,30 @@ import Foundation
 import Plots
 
 extension ExploreStudy {
-  /// A word taken out under the same noise, and what its heatmap says of it.
-  struct Cause {
-    let word: String
-    let without: Picture
-    /// `[h, w]`, 0 to 1.
-    let change: [Float]
-    let heatmap: [Float]
-    let trust: MapTrust
-  }
-
   /// Words that stand for something: of the others nobody expects a place in the picture.
   static let functionWords: Set<String> = [
     "a", "an", "the", "of", "on", "in", "at", "to", "by", "with", "and", "or", "next", "is", "are", ",", ".", "!", "?", ":", ";", "-", "\"",
     "'", "(", ")",
   ]
 
-  mutating func causes() throws -> [Cause] {
-    let levels = run.model.unet.config.blockOutChannels.count
-    let maps = TokenMaps(try DAAM(attention, image: 0, latents: base.latents))
-    // Another picture's attention: where a map would be if the word lit the same place everywhere.
-    let second = try pass(seed: run.parameters.seed &+ 1000, captures: [CaptureSpec("unet.*.attn2.probs")])
-    let elsewhere = TokenMaps(try DAAM(CrossAttentionRecorder(second, levels: levels), image: 0, latents: base.latents))
-    let absent = try absentMap()
-    let content = prompt.words.flatMap(\.positions).map { $0.chunk * prompt.length + $0.index }
-    var out: [Cause] = []
+  mutating func causes() throws -> [KnockOutStudy] {
+    guard let attention = view.attention else { return [] }
+    let second = try pass(seed: run.parameters.seed &+ 1000, captures: [CaptureSpec(RunView.crossAttention)])
+    let evidence = try KnockOutStudy.Evidence(
+      run.model, run: base, attention: attention, other: second, prompt: prompt, absent: ["boat", "cat", "tree", "car", "flower"])
     let names = prompt.distinctWords
     // When there are more words than passes, those that stand for something come first.
     let ordered =
       names.filter { !Self.functionWords.contains($0.lowercased()) } + names.filter { Self.functionWords.contains($0.lowercased()) }
     let chosen = Set(ordered.prefix(plan.words))
-    for word in names where chosen.contains(word) {
+    return try names.filter(chosen.contains).map { word in
       let knocked = try WordKnockOut(word, run.model, run.request)
       let folder = try pass(intervention: .init(["knock_out": word], conditioning: knocked.conditioning))
-      let without = try folder.picture(0)
-      let change = try ChangeMap.between(picture, without, size: base.latents)
-      let positions = try prompt.places(of: word)
-      let heatmap = try maps.word(word, positions).values
-      var controls: [(kind: MapTrust.Control, map: [Float])] = [(.otherSeed, try elsewhere.word(word, positions).values)]
-      if let absent { controls.append((.absentWord, absent)) }
-      let others = MapTrust.shuffledPositions(of: positions, content: content, seed: run.parameters.seed)
-      if !others.isEmpty { controls.append((.shuffledTokens, try maps.word("other tokens", others).values)) }
-      out.append(
-        Cause(
-          word: word, without: without, change: change, heatmap: heatmap, trust: MapTrust(map: heatmap, change: change, controls: controls))
-      )
+      return try KnockOutStudy(word, without: folder.picture(0), evidence, shuffle: run.parameters.seed)
     }
-    return out
   }
 
-  /// The map of a word that is not in the prompt, from the same queries: what a map looks like when there is nothing to find.
-  private func absentMap() throws -> [Float]? {
-    let candidates = ["boat", "cat", "tree", "car", "flower"]
-    guard let word = candidates.first(where: { candidate in !prompt.words.contains { $0.text.lowercased() == candidate } }) else {
-      return nil
-    }
-    let row = try run.model.tokenize(prompt.text + " " + word)
-    let positions = try row.positions(of: word).flatMap { $0 }
-    guard row.cutTokens == 0, row.chunks.count == 1, let place = positions.first?.index else { return nil }
-    let recorder = try OVAMRecorder(
-      model: run.model, attribution: Array(row.ids.prefix(row.contentCount + 2)), rows: .cond, latents: base.latents)
-    try recorder.replay(base)
-    let (size, values) = try recorder.maps(image: 0)
-    return try TokenMaps(size: size, tokens: recorder.tokens, values: values).resized(to: base.latents).word(word, [place]).values
-  }
-
-  func causeSection(_ causes: [Cause]) throws -> Report.Section {
+  func causeSection(_ causes: [KnockOutStudy]) throws -> Report.Section {
     let magnified = max(1, 128 / max(1, base.latents.width))
     let largest = causes.flatMap(\.change).max() ?? 1
     let rows: [[Report.ImageGrid.Cell?]] = try causes.map { cause in
@@ -87,7 +45,7 @@ extension ExploreStudy {
           value: "ρ = \(cause.trust.score.map { decimal($0, 2) } ?? "none")"),
       ]
     }
-    func score(_ cause: Cause, _ kind: MapTrust.Control) -> String {
+    func score(_ cause: KnockOutStudy, _ kind: MapTrust.Control) -> String {
       cause.trust.controls.first { $0.kind == kind }.map { $0.score.map { decimal($0, 2) } ?? "constant" } ?? "none"
     }
     let table = Report.Table(

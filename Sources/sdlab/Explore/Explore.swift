@@ -49,10 +49,7 @@ struct Explore: ParsableCommand {
     }
     let url = URL(fileURLWithPath: output ?? "\(OutputFile.slug(prompt))-\(sampling.seed).html")
     if !dryRun { try OutputFile.check([url], force: force) }
-    let assets: ReportAssets
-    do { assets = try ReportAssets(folder: Resources.url("report")) } catch let error as PlotError {
-      throw InputError(.missing, error.description, hint: "keep the Resources folder beside the program, or set SDLAB_RESOURCES to it")
-    }
+    let assets = try ReportDocument.assets()
     // A few steps of a good solver show all there is to see, at a fraction of the fifty.
     var sampling = sampling
     sampling.chosenSampler = sampling.chosenSampler ?? .dpmpp2M
@@ -71,12 +68,12 @@ struct Explore: ParsableCommand {
         first = try PictureRun.prepare(prompt, model, sampling, picture, report, loaded: first.model).run
       }
     }
-    let estimate = try Estimate(first, load: load, latents: true)
+    let memory = try Estimate.memory(first)
     if dryRun {
-      if report.json { return try StandardOutput.json(plan.outline(rate, estimate)) }
-      return try StandardOutput.line(plan.describe(rate, estimate))
+      if report.json { return try StandardOutput.json(plan.outline(rate, memory: memory)) }
+      return try StandardOutput.line(plan.describe(rate, memory: memory))
     }
-    if !report.quiet { Terminal.line(plan.describe(rate, estimate)) }
+    if !report.quiet { Terminal.line(plan.describe(rate, memory: memory)) }
     var study = try ExploreStudy(first, plan, other: to, store: runs.store, again: runs.again)
     study.timings.append(("loading", load))
     let sections = try study.sections()
@@ -84,13 +81,8 @@ struct Explore: ParsableCommand {
       title: prompt,
       lead:
         "How \(first.parameters.model.name == "embedded" ? "the model that comes with sdlab" : first.parameters.model.name) made this picture of “\(prompt)”, seen from seven sides.",
-      sections: sections)
-    let rendered: Report.Rendered
-    do { rendered = try document.rendered(assets) } catch let error as PlotError {
-      throw InputError(.cannotWrite, "\(url.relativePath): the report cannot be made: \(error.description)")
-    }
-    if let warning = rendered.warning { report.warn(warning) }
-    try AtomicFile.write(Data(rendered.html.utf8), to: url)
+      sections: sections, runs: try ReportDocument.sources(study.passes))
+    let rendered = try ReportDocument.write(document, assets, to: url, report)
     let total = seconds(.now - started)
     if report.json {
       try StandardOutput.json(

@@ -117,10 +117,10 @@ struct ExplorePlan {
     }
   }
 
-  func describe(_ rate: Rate, _ estimate: Estimate) -> String {
+  func describe(_ rate: Rate, memory: Double) -> String {
     table([
       ["passes", "\(passes) through the UNet, \(rows) rows each: \(pictures) pictures of \(steps) steps"],
-      ["memory", "about \(bytes(estimate.memoryBytes))"],
+      ["memory", "about \(bytes(memory))"],
       ["time", "about \(duration(wallSeconds(rate))) at \(duration(rate.step)) a pass"],
     ])
   }
@@ -136,9 +136,9 @@ struct ExplorePlan {
     let seconds: Double
   }
 
-  func outline(_ rate: Rate, _ estimate: Estimate) -> Outline {
+  func outline(_ rate: Rate, memory: Double) -> Outline {
     Outline(
-      passes: passes, pictures: pictures, steps: steps, frames: frames, seeds: seeds, words: words, memoryBytes: estimate.memoryBytes,
+      passes: passes, pictures: pictures, steps: steps, frames: frames, seeds: seeds, words: words, memoryBytes: memory,
       seconds: wallSeconds(rate))
   }
 }

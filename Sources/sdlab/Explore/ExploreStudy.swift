@@ -11,38 +11,29 @@ struct ExploreStudy {
   let again: Bool
   /// The other end of the way between two prompts.
   let other: String
-  let prompt: TokenizedPrompt
-  let base: RunFolder
-  /// The cross-attention of `base`, read once.
-  let attention: CrossAttentionRecorder
-  let picture: Picture
+  /// The picture's own run, with captures.
+  let view: RunView
+  var prompt: TokenizedPrompt { view.prompt }
+  var base: RunFolder { view.folder }
+  var picture: Picture { view.picture }
   /// Seconds of each part.
   var timings: [(String, Double)] = []
   /// Passes made or found, for the section on how to make it again.
   var passes: [RunFolder] = []
   private var bar: ProgressBar
 
-  /// Level of the UNet nearest to 16x16 places.
-  let level: MapSize
-  /// Steps at which self-attention and features are kept.
-  let looks: [Int]
-  /// The decoder block whose features are shown; nil when the decoder has none at that level.
-  let featureSite: String?
-
   init(_ run: PictureRun, _ plan: ExplorePlan, other: String?, store: RunStore, again: Bool) throws {
     (self.run, self.plan, self.store, self.again) = (run, plan, store, again)
-    prompt = try run.model.tokenize(run.request.prompt, longPrompt: run.request.longPrompt, emphasis: run.request.emphasis)
+    let prompt = try run.model.tokenize(run.request.prompt, longPrompt: run.request.longPrompt, emphasis: run.request.emphasis)
     self.other = other ?? (plan.hasReference ? "a blue boat on the sea" : "")
     let factor = run.model.vae.config.factor
     let latents = MapSize(height: run.parameters.height / factor, width: run.parameters.width / factor)
-    level = CrossAttentionRecorder(model: run.model, latents: latents).level
+    let level = CrossAttentionRecorder(model: run.model, latents: latents).level
     let total = try run.indices().count
     let looks = Array(Set([0, total / 4, total / 2, total * 3 / 4, total - 1].filter { (0..<total).contains($0) })).sorted()
-    self.looks = looks
-    let level = level
     let probe = try run.plan([CaptureSpec("unet.*.attn1.probs", reduce: .heads), CaptureSpec("unet.up_blocks.*.resnets.*.out")])
     let selfSites = probe.entries.filter { $0.site.hasSuffix(".probs") && $0.shape[3] == level.count && level.count <= 1024 }.map(\.site)
-    featureSite = probe.entries.first { $0.site.contains("resnets") && $0.shape[2] == level.height && $0.shape[3] == level.width }?.site
+    let featureSite = probe.entries.first { $0.site.contains("resnets") && $0.shape[2] == level.height && $0.shape[3] == level.width }?.site
     var captures = [CaptureSpec("unet.*.attn2.probs"), CaptureSpec("unet.*.attn2.q")]
     captures += selfSites.map { CaptureSpec($0, reduce: .heads, steps: looks) }
     if let featureSite { captures.append(CaptureSpec(featureSite, steps: looks)) }
@@ -51,26 +42,30 @@ struct ExploreStudy {
     var bar = bar
     var done = 0
     let begin = ContinuousClock.now
-    base = try run.trace(store, captures, again: again) { step, _ in
+    let base = try run.trace(store, captures, again: again) { step, _ in
       bar.advance(by: step - done)
       done = step
     }
     self.bar = bar
-    attention = try CrossAttentionRecorder(base, levels: run.model.unet.config.blockOutChannels.count)
-    picture = try base.picture(0)
+    let model = run.model
+    view = try RunView(base, image: 0, prompt: prompt, levels: model.unet.config.blockOutChannels.count) {
+      Picture(try model.decode($0))
+    }
     passes = [base]
     timings = [("the picture, with captures", seconds(.now - begin))]
   }
 
   /// A further pass: taken from the store when it is there.
+  /// - Parameter latents: noise `[1, h, w, c]` in place of the seed's own; the steps' noise stays the seed's.
   mutating func pass(
     seed: UInt64? = nil, latents: Tensor? = nil, captures: [CaptureSpec] = [], intervention: Tracer.Intervention = .init()
   ) throws -> RunFolder {
     var parameters = run.parameters
     parameters.seed = seed ?? parameters.seed
     let inputs = try RunInputs(initImage: nil, mask: nil, initLatents: nil)
-    var part = try PictureRun(run.model, parameters, inputs, report: .quietly(run.report))
-    if let latents { part = part.beginning(with: latents) }
+    let part = try PictureRun(run.model, parameters, inputs, report: .quietly(run.report))
+    var intervention = intervention
+    if let latents { intervention.begin = { $0.plan.initialLatents(latents) } }
     var done = 0
     var bar = bar
     let folder = try part.trace(store, captures, intervention: intervention, again: again) { step, _ in
@@ -92,11 +87,11 @@ struct ExploreStudy {
 
   mutating func sections() throws -> [Report.Section] {
     do {
-      let film = try timed("film") { try $0.filmSection() }
+      let film = try timed("film") { try $0.view.filmSection() }
       // What each word does decides which maps to believe.
       let causes = try timed("knock-outs") { try $0.causes() }
-      let words = try timed("word maps") { try $0.wordSection(causes) }
-      let look = try timed("self-attention") { try $0.selfAttentionSection() }
+      let words = try timed("word maps") { try $0.view.wordSection(causes) }
+      let look = try timed("self-attention") { try $0.view.selfAttentionSection() }
       let place = try timed("projections") { try $0.placeSection() }
       let between = try timed("interpolation") { try $0.betweenSection() }
       let effects = try timed("drawing") { try $0.causeSection(causes) }
@@ -106,22 +101,8 @@ struct ExploreStudy {
     }
   }
 
-  /// A figure in both themes.
   func figure(_ figure: Figure, caption: String, alt: String) throws -> Report.Figure {
-    Report.Figure(
-      light: .png(try figure.render(.png, scale: 2, theme: .light), scale: 2),
-      dark: .png(try figure.render(.png, scale: 2, theme: .dark), scale: 2), caption: caption, alt: alt)
-  }
-
-  static func palette(_ palette: Palette) throws -> ReportPalette { try ReportPalette(rgb: palette.bytes) }
-}
-
-extension PictureRun {
-  /// The same run from other noise.
-  func beginning(with latents: Tensor) -> PictureRun {
-    var out = self
-    out.replaceInitialLatents(latents)
-    return out
+    try Report.figure(figure, caption: caption, alt: alt)
   }
 }
 

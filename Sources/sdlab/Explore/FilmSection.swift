@@ -3,20 +3,19 @@ import Engine
 import Foundation
 import Plots
 
-extension ExploreStudy {
+extension RunView {
   /// How the picture came to be.
-  mutating func filmSection() throws -> Report.Section {
-    let (latents, predictions) = (try base.trajectory(), try base.predictions())
+  func filmSection() throws -> Report.Section {
+    func own(_ tensors: [Tensor]) -> [Tensor] { tensors.map { $0.slice(image..<image + 1) } }
+    let (latents, predictions) = (own(try folder.trajectory()), own(try folder.predictions()))
     let total = predictions.count
     let count = min(10, total)
     let chosen = (0..<count).map { count == 1 ? 0 : $0 * (total - 1) / (count - 1) }
-    let timesteps = base.manifest.timesteps
-    func label(_ s: Int) -> String { "step \(s + 1), t = \(Int(timesteps[s].rounded()))" }
     let frames = try chosen.map { s in
       (
         x: try Report.Picture(try Self.shown(latents[s], magnified: 8), alt: "latents before \(label(s))"),
         x0: try Report.Picture(try Self.shown(predictions[s], magnified: 8), alt: "predicted x0 at \(label(s)), as latents"),
-        decoded: try Report.Picture(RGBImage(Picture(try run.model.decode(predictions[s]))), alt: "predicted x0 at \(label(s)), decoded")
+        decoded: try Report.Picture(RGBImage(decode(predictions[s])), alt: "predicted x0 at \(label(s)), decoded")
       )
     }
     func norms(_ tensors: [Tensor]) -> [Double] {
@@ -28,17 +27,17 @@ extension ExploreStudy {
       title: "Size of the latents", subtitle: "root mean square over all values", width: 440,
       panels: [
         Panel(
-          x: .linear("step"), y: .linear("root mean square", zero: true),
+          x: .linear("step", whole: true), y: .linear("root mean square", zero: true),
           marks: [
             .line(steps, norms(Array(latents.prefix(total))), label: "latents before the step"),
             .line(steps, norms(predictions), label: "predicted x0"),
             .line(Array(steps.dropFirst()), change, label: "change of predicted x0", dashed: true),
           ])
       ])
-    let abar = base.manifest.alphasCumprod
+    let abar = folder.manifest.alphasCumprod
     let snr = Figure(
       title: "Signal-to-noise ratio", subtitle: "of the noise schedule at each step", width: 440,
-      panels: [Panel(x: .linear("step"), y: .log("ᾱ / (1 − ᾱ)"), marks: [.line(steps, abar.map { $0 / max(1 - $0, 1e-12) })])])
+      panels: [Panel(x: .linear("step", whole: true), y: .log("ᾱ / (1 − ᾱ)"), marks: [.line(steps, abar.map { $0 / max(1 - $0, 1e-12) })])])
     let settled = change.indices.first { i in change[i...].allSatisfy { $0 < 0.1 * (change.max() ?? 1) } }
     let film = Report.Film(
       title: "the denoising of “\(prompt.text)”", steps: chosen.map(label),
@@ -59,20 +58,20 @@ extension ExploreStudy {
             "The signal-to-noise ratio rises from \(decimal((abar.first ?? 0) / max(1 - (abar.first ?? 0), 1e-12), 4)) to \(decimal((abar.last ?? 0) / max(1 - (abar.last ?? 0), 1e-12), 1))."
         ),
       ])
-    let p = run.parameters
+    let p = folder.manifest.spec.parameters
     let hero = Report.Hero(
       prompt: p.prompt, negative: p.negativePrompt,
       pictures: [try Report.Picture(RGBImage(picture), alt: "the picture made of “\(p.prompt)”")],
       facts: [
-        ("model", "\(p.model.name), SHA-256 \(base.manifest.modelSha256.prefix(12))"),
-        ("sampler", "\(p.sampler), \(total) steps"), ("guidance", decimal(p.guidance, 1)), ("seed", "\(p.seed)"),
+        ("model", "\(p.model.name), SHA-256 \(folder.manifest.modelSha256.prefix(12))"),
+        ("sampler", "\(p.sampler), \(total) steps"), ("guidance", decimal(p.guidance, 1)), ("seed", "\(p.seed &+ UInt64(image))"),
         ("size", "\(p.width) × \(p.height)"),
         (
           "settled",
           settled.map { "from step \($0 + 2) on the prediction changes by less than a tenth of its largest change" }
             ?? "the prediction changes until the end"
         ),
-      ])
+      ] + folder.manifest.spec.intervention.sorted { $0.key < $1.key }.map { ("changed: \($0.key)", $0.value) })
     return Report.Section(
       title: "How the picture came to be",
       shows: "The latents at each step, what the network takes for the finished picture at that moment, and the same through the decoder.",

@@ -3,12 +3,12 @@ import Engine
 import Foundation
 import Plots
 
-extension ExploreStudy {
+extension RunView {
   /// What places look at, and what the decoder's features tell apart.
-  mutating func selfAttentionSection() throws -> Report.Section {
+  func selfAttentionSection() throws -> Report.Section {
     var parts: [any Report.Part] = []
-    if base.manifest.captures.contains(where: { $0.site.hasSuffix("attn1.probs") }) {
-      let maps = try SelfAttentionMaps(base, image: 0, size: level)
+    if hasSelfAttention {
+      let maps = try SelfAttentionMaps(folder, image: image, size: level)
       let shown = try Report.Picture(RGBImage(picture), alt: "the picture made of “\(prompt.text)”")
       parts.append(
         Report.SelfAttention(
@@ -41,12 +41,13 @@ extension ExploreStudy {
               ])
           ]))
     } else {
-      parts.append(
-        Report.Callout(
-          .note, title: "No self-attention here", text: "The model has no self-attention at a level of at most 1,024 places for this size.")
-      )
+      parts.append(missing("Self-attention of \(level.height)x\(level.width) places", sites: "unet.*.attn1.probs"))
     }
-    if let featureSite { parts.append(try featureGrid(featureSite)) }
+    if let featureSite {
+      parts.append(try featureGrid(featureSite))
+    } else {
+      parts.append(missing("Features of the decoder", sites: "unet.up_blocks.*.resnets.*.out"))
+    }
     return Report.Section(
       title: "What places look at",
       shows: "Which other places a place of the picture attends to, what patterns that makes, and what the decoder's features tell apart.",
@@ -59,11 +60,12 @@ extension ExploreStudy {
     var steps: [Int] = []
     var size = level
     var rows: [[Float]] = []
-    try base.replay(site) { _, moment, x in
+    try folder.replay(site) { _, moment, x in
       steps.append(moment.step)
       size = MapSize(height: x.shape[1], width: x.shape[2])
       let c = x.shape[3]
-      x.withUnsafeBuffer { p in for i in 0..<size.count { rows.append(Array(p[i * c..<(i + 1) * c])) } }
+      let first = (moment.rows.firstIndex { $0.image == image && $0.half == .cond } ?? 0) * size.count
+      x.withUnsafeBuffer { p in for i in first..<first + size.count { rows.append(Array(p[i * c..<(i + 1) * c])) } }
       return nil
     }
     let points = try Points(rows, name: site)

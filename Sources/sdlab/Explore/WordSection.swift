@@ -3,11 +3,12 @@ import Engine
 import Foundation
 import Plots
 
-extension ExploreStudy {
+extension RunView {
   /// Where each word went.
-  mutating func wordSection(_ causes: [Cause]) throws -> Report.Section {
-    let levels = run.model.unet.config.blockOutChannels.count
-    let recorder = attention
+  func wordSection(_ causes: [KnockOutStudy] = []) throws -> Report.Section {
+    guard let recorder = attention else {
+      return section([missing("Cross-attention", sites: Self.crossAttention)])
+    }
     let names = prompt.distinctWords
     // Special tokens where they stand: BOS first, then the words, EOS and the padding last.
     let kinds = AttentionBudget.kinds(of: prompt)
@@ -22,10 +23,10 @@ extension ExploreStudy {
     }
     func group(_ name: String, _ wanted: ((AttentionPlace, MapSize) -> Bool)?, steps: [Float] = []) throws -> Report.WordMaps.Group? {
       if let wanted, !recorder.layers.contains(where: { wanted($0.place, $0.size) }) { return nil }
-      let daam = try DAAM(recorder, image: 0, latents: base.latents, where: wanted)
+      let daam = try DAAM(recorder, image: image, latents: folder.latents, where: wanted)
       return .init(name: name, height: daam.size.height, width: daam.size.width, total: try values(daam), steps: steps)
     }
-    let stepwise = try DAAM.stepwise(base, levels: levels, image: 0)
+    let stepwise = try DAAM.stepwise(folder, levels: levels, image: image, averaged: isAveraged)
     var groups = [try group("all layers (DAAM)", nil, steps: stepwise.flatMap { try values($0) })]
     for (name, side) in [("down", AttentionPlace.Side.down), ("middle", .mid), ("up", .up)] {
       groups.append(try group(name, { place, _ in place.side == side }))
@@ -50,24 +51,29 @@ extension ExploreStudy {
       }
       return .init(column.text)
     }
-    let timesteps = base.manifest.timesteps
+    let kept = steps(of: Self.crossAttention)
     let maps = Report.WordMaps(
       title: "cross-attention of “\(prompt.text)”",
       picture: try Report.Picture(RGBImage(picture), alt: "the picture made of “\(prompt.text)”"),
-      words: words, steps: stepwise.indices.map { "step \($0 + 1), t = \(Int(timesteps[min($0, timesteps.count - 1)].rounded()))" },
+      words: words, steps: stepwise.indices.map { label(kept.indices.contains($0) ? kept[$0] : $0) },
       groups: groups.compactMap { $0 }, palette: try Self.palette(.inferno), unit: "attention, summed over the steps")
-    return Report.Section(
+    return section([maps] + (try budgetFigures()))
+  }
+
+  private func section(_ parts: [any Report.Part]) -> Report.Section {
+    Report.Section(
       title: "Where each word went",
-      shows: "How much each place of the picture attends to each word of the prompt: DAAM's definition, one scale for all words.",
+      shows: "How much each place of the picture attends to each word of the prompt: DAAM's definition, one scale for all words"
+        + (isAveraged ? ", from means over the heads." : "."),
       limits: "Attention tells where the network looked, not what made the picture; words marked with a flag fail a check that says so.",
-      parts: [maps] + (try budgetFigures()))
+      parts: parts)
   }
 
   /// Words that are overlooked, with the mean over the steps of their largest attention.
   private func neglected(_ recorder: CrossAttentionRecorder) throws -> [String: Double] {
-    let calls = Neglect.maxima(recorder, image: 0)
+    let calls = Neglect.maxima(recorder, image: image)
     var out: [String: Double] = [:]
-    for word in prompt.distinctWords where !Self.functionWords.contains(word.lowercased()) {
+    for word in prompt.distinctWords where !ExploreStudy.functionWords.contains(word.lowercased()) {
       let places = try prompt.places(of: word).map { $0 - 1 }
       let maxima = calls.map { call in places.compactMap { call.indices.contains($0) ? Double(call[$0]) : nil }.max() ?? 0 }
       let mean = maxima.reduce(0, +) / Double(max(1, maxima.count))
@@ -79,12 +85,13 @@ extension ExploreStudy {
 
   /// What the attention is spent on, and how widely it is spread.
   private func budgetFigures() throws -> [any Report.Part] {
+    guard has(Self.crossAttention, .none) else { return [missing("Budget and entropy by head", sites: Self.crossAttention)] }
     let budget = AttentionBudget(prompt: prompt)
-    try base.replay("unet.*.attn2.probs") { site, moment, tensor in
+    try folder.replay(Self.crossAttention) { site, moment, tensor in
       try budget.record(site, moment, tensor)
       return nil
     }
-    let entries = budget.entries(image: 0)
+    let entries = budget.entries(image: image)
     guard !entries.isEmpty else { return [] }
     let names = budget.layers.map(Self.shortName)
     let kinds: [(AttentionBudget.Kind, String)] = [(.bos, "BOS"), (.words, "words"), (.eos, "EOS"), (.padding, "padding")]
@@ -107,7 +114,7 @@ extension ExploreStudy {
       width: 540,
       panels: [
         Panel(
-          x: .categorical("step", entries.indices.map { "\($0 + 1)" }),
+          x: .categorical("step", budget.callSteps.map { "\($0 + 1)" }),
           y: .categorical("layer.head", rows.map { "\(names[$0.0]).\($0.1)" }),
           marks: [
             .heatmap(
