@@ -45,37 +45,22 @@ struct HeatmapSubject {
       about = "an existing picture noised to t = \(timesteps.map(String.init).joined(separator: ", "))"
       return
     }
-    let store = verb.runs.store
-    if store.names(verb.subject) {
-      let found = try store.open(verb.subject)
-      folder = found
-      source = try found.source(verb.model, quiet: verb.report.quiet)
-      prompt = try found.prompt(source)
-      levels = try UNetConfig(source.unetConfig).blockOutChannels.count
-      let p = found.manifest.spec.parameters
-      about = "\(p.sampler), \(found.manifest.timesteps.count) steps, seed \(p.seed)"
-      latents = found.latents
-      loaded = nil
-    } else {
-      let (run, _) = try PictureRun.prepare(verb.subject, verb.model, verb.sampling, verb.picture, verb.report)
-      // Checked before minutes are spent.
-      prompt = try run.model.tokenize(run.request.prompt, longPrompt: run.request.longPrompt, emphasis: run.request.emphasis)
-      if verb.method != .ovam, let words = verb.words {
-        for word in words.split(separator: ",") { _ = try prompt.positions(of: word.trimmingCharacters(in: .whitespaces)) }
-      }
-      let spec =
-        verb.method == .ovam
-        ? CaptureSpec("unet.*.attn2.q", rows: verb.rows == .uncond ? .uncond : .cond) : CaptureSpec("unet.*.attn2.probs")
-      let plan = try run.plan([spec])
-      if plan.bytes > 4_000_000_000 { verb.report.warn("the attention of this run takes \(bytes(Double(plan.bytes))) on the disk") }
-      let made = try run.trace(store, [spec], again: verb.runs.again)
-      folder = made
-      source = run.model.source
-      levels = run.model.unet.config.blockOutChannels.count
-      about = "\(run.request.sampler.rawValue), \(made.manifest.timesteps.count) steps, seed \(run.request.seed)"
-      latents = made.latents
-      loaded = run.model
-    }
+    let subject = try RunSubject(
+      verb.subject, verb.runs, verb.model, verb.sampling, verb.picture, verb.report,
+      check: { prompt in
+        // A stored run's words are looked up when its maps are made.
+        if !verb.runs.store.names(verb.subject), verb.method != .ovam, let words = verb.words {
+          for word in words.split(separator: ",") { _ = try prompt.positions(of: word.trimmingCharacters(in: .whitespaces)) }
+        }
+      },
+      captures: { _ in
+        [
+          verb.method == .ovam
+            ? CaptureSpec("unet.*.attn2.q", rows: verb.rows == .uncond ? .uncond : .cond) : CaptureSpec("unet.*.attn2.probs")
+        ]
+      })
+    (folder, source, prompt, levels) = (subject.folder, subject.source, subject.prompt, subject.levels)
+    (about, latents, loaded) = (subject.about, subject.folder.latents, subject.loaded)
     existing = nil
   }
 

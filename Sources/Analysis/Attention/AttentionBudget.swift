@@ -81,6 +81,9 @@ public final class AttentionBudget {
         let spent = (0..<heads).map { h in
           Self.entry(UnsafeBufferPointer(rebasing: p[((row * heads + h) * pixels * tokens)...].prefix(pixels * tokens)), kinds)
         }
+        guard spent.allSatisfy({ $0.entropy.isFinite && $0.shares.allSatisfy(\.isFinite) }) else {
+          throw InputError(.badData, "\(site.path): the attention of step \(moment.step) holds values that are not numbers")
+        }
         if layer == 0 { entries[label, default: []].append([]) }
         entries[label, default: []][callSteps.count - 1].append(spent)
       }

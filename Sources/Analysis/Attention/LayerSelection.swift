@@ -35,7 +35,10 @@ public struct LayerSelection: Sendable {
   }
 
   /// - Throws: `InputError` (usage) for a part that fits no layer of `layers`, with what there is.
-  public func check(_ layers: [CrossAttentionRecorder.Layer]) throws {
+  public func check(_ layers: [CrossAttentionRecorder.Layer]) throws { try check(layers.map { ($0.place, $0.size) }) }
+
+  /// The same for layers of which only place and size are known.
+  public func check(_ layers: [(place: AttentionPlace, size: MapSize)]) throws {
     for (text, part) in parts where !layers.contains(where: { Self.fits(part, $0.place, $0.size) }) {
       let near = EditDistance.nearest(to: text, among: layers.map(\.place.path), count: 2)
       let sizes = Set(layers.map { "\($0.size.height)x\($0.size.width)" }).sorted()

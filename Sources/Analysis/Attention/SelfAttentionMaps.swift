@@ -18,15 +18,18 @@ public struct SelfAttentionMaps: Sendable {
     self.steps = steps
   }
 
-  /// - Throws: `InputError` when the run kept no self-attention of this level.
-  public init(_ run: RunFolder, image: Int, size: MapSize) throws {
+  /// - Parameters:
+  ///   - size: of the level.
+  ///   - steps: which of the steps that were kept enter; nil for all.
+  /// - Throws: `InputError` when the run kept no self-attention of this level and these steps, or it holds what is not a number.
+  public init(_ run: RunFolder, image: Int, size: MapSize, steps isWanted: ((Int) -> Bool)? = nil) throws {
     let n = size.count
     var sum = [Float](repeating: 0, count: n * n)
     var count = 0
     var layers: Set<String> = []
     var steps: Set<Int> = []
     try run.replay("unet.*.attn1.probs", [.none, .heads]) { site, moment, p in
-      guard p.shape[2] == n, p.shape[3] == n else { return nil }
+      guard p.shape[2] == n, p.shape[3] == n, isWanted?(moment.step) ?? true else { return nil }
       for (row, label) in moment.rows.enumerated() where label.image == image && label.half == .cond {
         let heads = p.shape[1]
         p.withUnsafeBuffer { p in
@@ -41,17 +44,34 @@ public struct SelfAttentionMaps: Sendable {
     guard count > 0 else {
       throw InputError(.usage, "\(run.url.relativePath): no self-attention of \(size.height)x\(size.width) places was kept")
     }
+    guard sum.allSatisfy(\.isFinite) else {
+      throw InputError(
+        .badData, "\(run.url.relativePath): the self-attention holds values that are not numbers", hint: "make the run again")
+    }
     self.size = size
     values = sum.map { $0 / Float(count) }
     self.layers = layers.count
     self.steps = steps.sorted()
   }
 
+  /// A singular vector of the self-attention.
+  public struct Component: Sendable {
+    /// `[h, w]`, length 1; the sign is such that the largest loading is positive.
+    public let map: [Float]
+    public let singularValue: Double
+    /// Its square over the sum of all squared singular values.
+    public let share: Double
+  }
+
+  /// The maps of `leading`.
+  public func components(_ count: Int) -> [[Float]] { leading(count).map(\.map) }
+
   /// Leading components as Prompt-to-Prompt shows them (Hertz et al. 2023): of the singular value decomposition of A - mean(A over axis 1) the first rows
-  /// of V^T, each `[h, w]`; the sign is such that the largest loading is positive.
+  /// of V^T.
   ///
   /// By orthogonal iteration on B^T B, B being the centred matrix, in double: a few components of a few hundred places need no library.
-  public func components(_ count: Int) -> [[Float]] {
+  /// - Parameter count: at most the number of places.
+  public func leading(_ count: Int) -> [Component] {
     let n = size.count
     var b = values.map(Double.init)
     for r in 0..<n {
@@ -79,9 +99,17 @@ public struct SelfAttentionMaps: Sendable {
       }
       Self.orthonormalize(&v)
     }
+    let total = b.reduce(0) { $0 + $1 * $1 }
     return v.prefix(count).map { x in
       let largest = x.max { abs($0) < abs($1) } ?? 0
-      return x.map { Float(largest < 0 ? -$0 : $0) }
+      // |B v| of a right singular vector v is its singular value.
+      let square = (0..<n).reduce(0.0) { sum, r in
+        var dot = 0.0
+        for c in 0..<n { dot += b[r * n + c] * x[c] }
+        return sum + dot * dot
+      }
+      return Component(
+        map: x.map { Float(largest < 0 ? -$0 : $0) }, singularValue: square.squareRoot(), share: total > 0 ? square / total : 0)
     }
   }
 

@@ -8,13 +8,15 @@ extension CrossAttentionRecorder {
   ///   - steps: which steps enter; nil for all.
   ///   - averaged: captures that were averaged over the heads will do too. DAAM cuts negative values off head by head, so its maps then differ
   ///     slightly from the definition; means (Prompt-to-Prompt, neglect) do not.
+  ///   - budget: is shown the same attention, so that the files are read once. It has its own choice of steps.
   /// - Throws: `InputError` when the run has no cross-attention, or no call among `steps`.
   public convenience init(
-    _ run: RunFolder, levels: Int, steps: ((Int) -> Bool)? = nil, averaged: Bool = false
+    _ run: RunFolder, levels: Int, steps: ((Int) -> Bool)? = nil, averaged: Bool = false, budget: AttentionBudget? = nil
   ) throws {
     self.init(levels: levels, latents: run.latents, steps: steps)
     try run.replay("unet.*.attn2.probs", averaged ? [.none, .heads] : [.none]) { [self] site, moment, tensor in
       try record(site, moment, tensor)
+      try budget?.record(site, moment, tensor)
       return nil
     }
     guard calls > 0 else {
