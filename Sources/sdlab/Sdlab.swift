@@ -19,6 +19,7 @@ struct Sdlab: ParsableCommand {
     subcommands: [
       Explore.self, Generate.self, Encode.self, Decode.self, Tokenize.self, Inspect.self, Rerun.self, Trace.self, Heatmap.self,
       Project.self, Interpolate.self, Grid.self, Sheet.self, Runs.self, Reference.self,
+      Lens.self, Features.self, Information.self,
     ])
 
   static func main() {
