@@ -20,6 +20,12 @@ struct Sdlab: ParsableCommand {
       Explore.self, ReportVerb.self, Generate.self, Encode.self, Decode.self, Tokenize.self, Inspect.self, Rerun.self, Trace.self,
       Heatmap.self, Attention.self, Patch.self, Project.self, Interpolate.self, Grid.self, Sheet.self, Runs.self, Reference.self,
       ])
+=======
+      Explore.self, Generate.self, Encode.self, Decode.self, Tokenize.self, Inspect.self, Rerun.self, Trace.self, Heatmap.self,
+      Project.self, Interpolate.self, Grid.self, Sheet.self, Runs.self, Reference.self,
+      Lens.self, Features.self, Information.self,
+    ])
+>>>>>>> wt-features
 
   static func main() {
     Interruption.watch()

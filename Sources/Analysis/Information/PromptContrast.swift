@@ -1,0 +1,34 @@
+import Engine
+
+/// A prompt with some of its words taken out or replaced in the text, so that both can be encoded and contrasted.
+public enum PromptContrast {
+  /// The prompt without every occurrence of `words`, one word or several in a row, or with `replacement` in their place.
+  ///
+  /// Blanks that meet where words went become one. The text is changed, not the embedding, as in Kong et al.'s experiments: later words are encoded
+  /// anew, so what the text encoder put of the word into them goes too.
+  /// - Throws: `InputError` (usage) when the prompt has no such words, with near misses, or is emphasised by brackets.
+  public static func text(_ prompt: TokenizedPrompt, without words: String, replacement: String = "") throws -> String {
+    guard !prompt.isWeighted else {
+      throw InputError(.usage, "'\(words)' cannot be taken out of a prompt with emphasis", hint: "leave --emphasis a1111 out")
+    }
+    let occurrences = try prompt.positions(of: words)
+    let bytes = Array(prompt.text.utf8)
+    var out: [UInt8] = []
+    var at = 0
+    for occurrence in occurrences {
+      let wanted = Set(occurrence)
+      let ranges = prompt.words.filter { !wanted.isDisjoint(with: $0.positions) }.map(\.range)
+      guard let first = ranges.first, let last = ranges.last, first.lowerBound >= at else { continue }
+      out += bytes[at..<first.lowerBound]
+      out += replacement.utf8
+      at = last.upperBound
+      let blank = UInt8(ascii: " ")
+      if replacement.isEmpty, out.isEmpty || out.last == blank {
+        while at < bytes.count, bytes[at] == blank { at += 1 }
+      }
+    }
+    out += bytes[at...]
+    while out.last == UInt8(ascii: " ") { out.removeLast() }
+    return String(decoding: out, as: UTF8.self)
+  }
+}

@@ -1,0 +1,50 @@
+import Analysis
+import Engine
+import Foundation
+
+/// A picture that is there: a file, or an image of a run.
+struct ExistingPicture {
+  let picture: Picture
+  let name: String
+
+  /// - Throws: `InputError` when there is neither a file nor a run of this name, or the run has no such image.
+  init(_ name: String, index: Int, store: RunStore) throws {
+    self.name = name
+    var isFolder: ObjCBool = false
+    let isFile = FileManager.default.fileExists(atPath: name, isDirectory: &isFolder) && !isFolder.boolValue
+    let ending = URL(fileURLWithPath: name).pathExtension.lowercased()
+    if isFile || ["png", "jpg", "jpeg"].contains(ending) {
+      picture = try Picture(url: URL(fileURLWithPath: name))
+      return
+    }
+    guard store.names(name) else {
+      throw InputError(.missing, "\(name): no picture and no run of this name", hint: "give a PNG, a JPEG or a run (`sdlab runs list`)")
+    }
+    let run = try store.open(name)
+    let count = run.manifest.spec.parameters.count
+    guard (0..<count).contains(index) else { throw InputError(.usage, "--index \(index): \(name) has \(count) images") }
+    picture = try run.picture(index)
+  }
+
+  /// With sides that the VAE takes: rounded down to multiples of its factor, as `--init-image` is.
+  func fitted(to vae: VAEConfig, _ report: ReportOptions) throws -> Picture {
+    let factor = vae.factor
+    guard picture.width >= factor, picture.height >= factor else {
+      throw InputError(
+        .badData, "\(name): a picture of \(picture.width)x\(picture.height), expected at least \(factor) pixels on each side")
+    }
+    let (width, height) = (picture.width / factor * factor, picture.height / factor * factor)
+    if width == picture.width, height == picture.height { return picture }
+    report.warn("\(name): \(picture.width)x\(picture.height) is resized to \(width)x\(height), multiples of \(factor)")
+    return picture.resized(width: width, height: height, filter: .lanczos)
+  }
+
+  /// A pixel of the picture as given in the fitted one, and back.
+  func scaled(_ p: Correspondence.Pixel, to fitted: Picture) -> Correspondence.Pixel {
+    .init(x: (2 * p.x + 1) * fitted.width / (2 * picture.width), y: (2 * p.y + 1) * fitted.height / (2 * picture.height))
+  }
+
+  func original(_ p: Correspondence.Pixel, from fitted: Picture) -> Correspondence.Pixel {
+    .init(x: (2 * p.x + 1) * picture.width / (2 * fitted.width), y: (2 * p.y + 1) * picture.height / (2 * fitted.height))
+  }
+}
