@@ -21,12 +21,14 @@ struct SamplingOptions: ParsableArguments {
   /// What was asked for, or the source document's defaults; `explore` has others.
   var sampler: SamplerName { chosenSampler ?? .ddpm }
   var steps: Int { chosenSteps ?? 50 }
+  var guidance: Double { chosenGuidance ?? 8 }
 
   @Option(
+    name: .customLong("guidance"),
     help: ArgumentHelp(
       "Scale of classifier-free guidance: how strongly the prompt is followed. At 1 or below the network runs once a step instead of twice, and "
-        + "the negative prompt does nothing.", valueName: "w"))
-  var guidance = 8.0
+        + "the negative prompt does nothing. Default: 8.", valueName: "w"))
+  var chosenGuidance: Double?
 
   @Option(
     help: ArgumentHelp(

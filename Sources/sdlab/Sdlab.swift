@@ -22,8 +22,12 @@ struct Sdlab: ParsableCommand {
       ])
 =======
       Explore.self, Generate.self, Encode.self, Decode.self, Tokenize.self, Inspect.self, Rerun.self, Trace.self, Heatmap.self,
+<<<<<<< HEAD
       Project.self, Interpolate.self, Grid.self, Sheet.self, Runs.self, Reference.self,
       Lens.self, Features.self, Information.self,
+=======
+      Project.self, Interpolate.self, Grid.self, Invert.self, Sheet.self, Runs.self, Reference.self,
+>>>>>>> wt-latent
     ])
 >>>>>>> wt-features
 

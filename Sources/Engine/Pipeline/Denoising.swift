@@ -15,6 +15,7 @@ public final class Denoising {
   private let conditioning: Conditioning
   private let guidanceEmbedding: Tensor?
   private let probes: Probes?
+  private let original: Probes?
   private let painting: Inpainting?
   private let labels: [RowLabel]
   private var noise: NoiseSource
@@ -33,15 +34,34 @@ public final class Denoising {
     public let predictedOriginal: Tensor
   }
 
-  init(_ model: StableDiffusion, _ request: GenerationRequest, conditioning: Conditioning, probes: Probes?) throws {
+  /// A run that does not begin as its request says: by a sampler that has no name, at a step of its plan, with given latents.
+  struct Start {
+    let sampler: any Sampler
+    /// Index into the sampler's plan.
+    let first: Int
+    /// As they are before step `first`: `[count, h, w, c]`.
+    let latents: Tensor
+  }
+
+  init(
+    _ model: StableDiffusion, _ request: GenerationRequest, conditioning: Conditioning, probes: Probes?, original: Probes? = nil,
+    start: Start? = nil
+  ) throws {
     self.model = model
     self.request = request
     self.conditioning = conditioning
     self.probes = probes
+    self.original = original
     let n = request.count
     let (height, width) = try model.latentSize(request)
     let channels = model.vae.config.latentChannels
-    sampler = try request.sampler.sampler(model.source.schedulerConfig, steps: request.steps, options: request.samplerOptions)
+    sampler =
+      try start?.sampler
+      ?? request.sampler.sampler(model.source.schedulerConfig, steps: request.steps, options: request.samplerOptions)
+    guard original == nil || sampler is any AsymmetricSampler else {
+      throw InputError(
+        .usage, "the predicted x0 alone can be changed with ddim only, not with \(request.sampler.rawValue)", hint: "use --sampler ddim")
+    }
     let plan = sampler.plan
     var noise = NoiseSource(request, shape: [1, height, width, channels])
 
@@ -51,7 +71,17 @@ public final class Denoising {
         hint: "give the size and count that they were made with")
     }
     // The order of the draws is diffusers': the VAE's sample, the noise, the VAE's sample of the masked picture; then the steps'.
-    if let mask = request.mask {
+    if let start {
+      guard !model.isInpaintingModel else {
+        throw InputError(.usage, "\(model.source.displayName) is an inpainting model: it needs a picture and a mask at every step")
+      }
+      precondition(
+        start.latents.shape == [n, height, width, channels] && plan.indices.contains(start.first),
+        "\(start.latents.shape) at step \(start.first) for \(n) images of \(width)x\(height) latents")
+      indices = start.first..<plan.indices.upperBound
+      latents = start.latents
+      painting = nil
+    } else if let mask = request.mask {
       guard let image = request.initialImage else { throw InputError(.usage, "a mask needs an initial image") }
       let strongest = request.strength == 1
       indices = try plan.indices(strength: request.strength)
@@ -96,7 +126,14 @@ public final class Denoising {
   public func next() throws -> Step? {
     guard at < indices.upperBound else { return nil }
     let i = at
-    let result = try sampler.step(i, latents, state: &state, denoise: { try evaluate($0, $1, step: i) }, noise: { noise.next() })
+    let result: SamplerStep
+    if let original, let sampler = sampler as? any AsymmetricSampler {
+      result = try sampler.step(
+        i, latents, denoise: { try evaluate($0, $1, step: i, probes) }, original: { try evaluate($0, $1, step: i, original) },
+        noise: { noise.next() })
+    } else {
+      result = try sampler.step(i, latents, state: &state, denoise: { try evaluate($0, $1, step: i, probes) }, noise: { noise.next() })
+    }
     latents = try painting?.keep(result.sample, plan, next: i + 1 < indices.upperBound ? i + 1 : nil) ?? result.sample
     at += 1
     return Step(
@@ -105,7 +142,7 @@ public final class Denoising {
   }
 
   /// The guided prediction for scaled latents at a timestep.
-  private func evaluate(_ x: Tensor, _ t: Double, step: Int) throws -> Tensor {
+  private func evaluate(_ x: Tensor, _ t: Double, step: Int, _ probes: Probes?) throws -> Tensor {
     let context = ForwardContext(probes: probes, moment: Moment(step: step, timestep: t, rows: labels))
     let input = painting?.networkInput(x) ?? x
     guard let negative = conditioning.negative else {
@@ -214,9 +251,20 @@ extension StableDiffusion {
   ///
   /// The request's prompt, negative prompt, clip skip, emphasis and long-prompt rule are not looked at; whether the run is guided is up to
   /// `conditioning.negative`, its scale to the request.
-  /// - Parameter conditioning: embeddings `[1, tokens, width]` of this model's width; the negative of the same number of tokens.
-  /// - Throws: `InputError` (usage) when shapes do not fit the model.
-  public func denoising(_ request: GenerationRequest, conditioning: Conditioning, probes: Probes? = nil) throws -> Denoising {
+  /// - Parameters:
+  ///   - conditioning: embeddings `[1, tokens, width]` of this model's width; the negative of the same number of tokens.
+  ///   - original: asks the network a second time at every step, with these probes, and takes the predicted x0 from that answer; the direction back to
+  ///     the noise stays that of the first (Asyrp: Kwon et al. 2023). For `ddim`.
+  /// - Throws: `InputError` (usage) when shapes do not fit the model, or the sampler cannot tell x0 and direction apart.
+  public func denoising(
+    _ request: GenerationRequest, conditioning: Conditioning, probes: Probes? = nil, original: Probes? = nil
+  ) throws -> Denoising {
+    try check(conditioning)
+    return try Denoising(self, request, conditioning: conditioning, probes: probes, original: original)
+  }
+
+  /// Refuses embeddings that are not of this model's shape.
+  func check(_ conditioning: Conditioning) throws {
     let shape = conditioning.prompt.shape
     let width = unet.config.crossAttentionDim
     guard shape.rank == 3, shape[0] == 1, shape[1] >= 1, shape[2] == width else {
@@ -230,7 +278,6 @@ extension StableDiffusion {
         throw InputError(.usage, "conditioning: this model is told the guidance and takes no negative")
       }
     }
-    return try Denoising(self, request, conditioning: conditioning, probes: probes)
   }
 
   /// Latent height and width for a request, checked.

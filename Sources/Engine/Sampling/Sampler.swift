@@ -22,6 +22,15 @@ public protocol Sampler: Sendable {
   ) rethrows -> SamplerStep
 }
 
+/// A sampler whose step takes x0 and the direction back to the noise from two answers of the network: Asyrp (Kwon et al., ICLR 2023, equation 6).
+protocol AsymmetricSampler: Sampler {
+  /// As `step`, but x0 is computed from what `original` answers, everything else from what `denoise` answers.
+  func step(
+    _ i: Int, _ x: Tensor, denoise: (_ input: Tensor, _ timestep: Double) throws -> Tensor,
+    original: (_ input: Tensor, _ timestep: Double) throws -> Tensor, noise: () throws -> Tensor
+  ) rethrows -> SamplerStep
+}
+
 /// What one step gives.
 public struct SamplerStep: Sendable {
   /// The latents after the step.

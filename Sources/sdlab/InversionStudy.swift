@@ -1,0 +1,211 @@
+import Analysis
+import Engine
+import Foundation
+import Plots
+
+/// What `invert` computes: the inversion, the way forward again, and how far that is from the picture.
+struct InversionStudy {
+  struct Errors: Encodable {
+    let latentMse: Double
+    /// Decibels; nil when nothing differs.
+    let latentPsnr: Double?
+    let picturePsnr: Double?
+  }
+
+  struct CurvePoint: Encodable {
+    let steps: Int
+    let errors: Errors
+  }
+
+  let inversion: Inversion
+  let original: Picture
+  /// The picture encoded and decoded.
+  let vae: Picture
+  let vaePsnr: Double?
+  let reconstruction: Picture
+  let errors: Errors
+  /// As the published code has it, which leaves the last step's remainder out.
+  let withoutRemainder: Errors?
+  let edited: Picture?
+  let curve: [CurvePoint]
+  let statistics: NoiseStatistics
+
+  init(_ verb: Invert, _ run: PictureRun, pixels: Tensor, curve others: [PictureRun]) throws {
+    let (model, method) = (run.model, verb.method)
+    try run.warnAboutPrompts()
+    let latents = try model.encode(pixels, tiling: run.tiling)
+    let original = Picture(pixels)
+    func decoded(_ x: Tensor) throws -> Picture {
+      BufferPool.current.trim()
+      return Picture(try model.decode(x, tiling: run.tiling))
+    }
+    func errors(_ x: Tensor) throws -> (errors: Errors, picture: Picture) {
+      let picture = try decoded(x)
+      let error = ReconstructionError(latents: x, reference: latents)
+      return (
+        Errors(
+          latentMse: error.meanSquare, latentPsnr: error.psnr,
+          picturePsnr: try ReconstructionError(picture: picture, reference: original).psnr), picture
+      )
+    }
+    let edits = verb.edit == nil ? 0 : run.request.steps - verb.skipped
+    let published = method == .editFriendly ? run.request.steps : 0
+    let total = 2 * (run.request.steps + others.reduce(0) { $0 + $1.request.steps }) + edits + published
+    var bar = ProgressBar("inverting", total: total, quiet: verb.report.quiet)
+    func inverted(_ request: GenerationRequest) throws -> Inversion {
+      try model.invert(latents, method, request) { _, _ in bar.advance() }
+    }
+    func forward(_ request: GenerationRequest, _ from: Inversion, skipping: Int = 0, keepsRemainder: Bool = true) throws -> Tensor {
+      let run = try model.denoising(request, from: from, skipping: skipping, keepsRemainder: keepsRemainder)
+      while try run.next() != nil { bar.advance() }
+      return run.latents
+    }
+    self.original = original
+    vae = try decoded(latents)
+    vaePsnr = try ReconstructionError(picture: vae, reference: original).psnr
+    let inversion = try inverted(run.request)
+    self.inversion = inversion
+    (self.errors, reconstruction) = try errors(forward(run.request, inversion))
+    withoutRemainder = method == .editFriendly ? try errors(forward(run.request, inversion, keepsRemainder: false)).errors : nil
+    edited = try verb.edit.map { prompt in
+      var request = run.request
+      (request.prompt, request.guidance) = (prompt, verb.editGuidance)
+      return try decoded(forward(request, inversion, skipping: verb.skipped))
+    }
+    curve = try others.map { other in
+      CurvePoint(steps: other.request.steps, errors: try errors(forward(other.request, inverted(other.request))).errors)
+    }
+    statistics = NoiseStatistics(inversion.noise)
+  }
+
+  func figure(_ verb: Invert) throws -> Figure {
+    func decibels(_ psnr: Double?) -> String { psnr.map { "\(decimal($0, 1)) dB" } ?? "equal" }
+    var panels = [
+      Panel.picture("the picture", marks: [.image(try RGBImage(original))]),
+      .picture("VAE alone, \(decibels(vaePsnr))", marks: [.image(try RGBImage(vae))]),
+      .picture("the noise", marks: [.image(try noisePicture())]),
+      .picture("and back, \(decibels(errors.picturePsnr))", marks: [.image(try RGBImage(reconstruction))]),
+    ]
+    if let edited, let prompt = verb.edit { panels.append(.picture("\"\(prompt)\"", marks: [.image(try RGBImage(edited))])) }
+    if !curve.isEmpty {
+      let steps = curve.map { Double($0.steps) }
+      let psnr = curve.map { $0.errors.picturePsnr ?? .nan }
+      let marks: [Mark] = [.line(steps, psnr, dots: true)] + (vaePsnr.map { [.reference(y: $0, label: "VAE alone")] } ?? [])
+      panels.append(
+        Panel("with other numbers of steps", x: .log("steps"), y: .linear("picture PSNR", unit: "dB"), aspect: 1, marks: marks))
+    }
+    let words = verb.prompt.isEmpty ? "no prompt" : "\"\(verb.prompt)\""
+    let columns = min(panels.count, 3)
+    return Figure(
+      title: verb.method == .ddim ? "DDIM inversion" : "Edit-friendly inversion",
+      subtitle: "\(words), \(inversion.steps) steps, guidance \(decimal(verb.guidance, 1))"
+        + (verb.edit == nil ? "" : "; edit: guidance \(decimal(verb.editGuidance, 1)), \(verb.skipped) steps left out"),
+      note:
+        "The noise: three of its channels, -3 to 3; neighbours correlate by \(decimal(statistics.neighbourCorrelation, 2)), drawn noise by 0. What the VAE alone loses, no inversion brings back.",
+      columns: columns, width: Double(columns) * 210, panels: panels)
+  }
+
+  /// The first three channels as red, green and blue, -3...3.
+  private func noisePicture() throws -> RGBImage {
+    let x = inversion.noise
+    let channels = x.shape[3]
+    let values = x.array
+    var pixels: [UInt8] = []
+    for i in 0..<x.shape[1] * x.shape[2] {
+      for c in 0..<3 {
+        let value = values[i * channels + min(c, channels - 1)]
+        pixels.append(UInt8(max(0, min(255, (value + 3) / 6 * 255))))
+      }
+    }
+    return try RGBImage(width: x.shape[2], height: x.shape[1], pixels: pixels)
+  }
+
+  func print(_ verb: Invert, figure: URL, _ files: InvertFiles) throws {
+    if verb.report.json {
+      return try StandardOutput.json(
+        Report(
+          figure: figure.relativePath, arrays: files.arrays?.relativePath, pictures: files.pictures.map(\.url.relativePath),
+          method: verb.method.rawValue, prompt: verb.prompt, steps: inversion.steps, guidance: verb.guidance, width: original.width,
+          height: original.height, vaePicturePsnr: vaePsnr, reconstruction: errors, withoutRemainder: withoutRemainder, curve: curve,
+          noise: .init(
+            mean: statistics.mean, deviation: statistics.deviation, neighbourCorrelation: statistics.neighbourCorrelation)))
+    }
+    func db(_ value: Double?) -> String { value.map { "\(decimal($0, 1)) dB" } ?? "equal" }
+    func row(_ name: String, _ e: Errors) -> [String] { [name, String(format: "%.2e", e.latentMse), db(e.latentPsnr), db(e.picturePsnr)] }
+    var rows = [["", "latent MSE", "latent PSNR", "picture PSNR"], ["VAE alone", "", "", db(vaePsnr)], row("reconstruction", errors)]
+    if let withoutRemainder { rows.append(row("without the remainder", withoutRemainder)) }
+    rows += curve.map { row("\($0.steps) steps", $0.errors) }
+    let s = statistics
+    try StandardOutput.line(table(rows))
+    try StandardOutput.line(
+      "noise: mean \(decimal(s.mean, 3)), deviation \(decimal(s.deviation, 3)), correlation of neighbours \(decimal(s.neighbourCorrelation, 3))"
+    )
+    for url in files.all + [figure] { try StandardOutput.line(url.relativePath) }
+  }
+
+  private struct Report: Encodable {
+    struct Noise: Encodable {
+      let mean: Double
+      let deviation: Double
+      let neighbourCorrelation: Double
+    }
+    let figure: String
+    let arrays: String?
+    let pictures: [String]
+    let method: String
+    let prompt: String
+    let steps: Int
+    let guidance: Double
+    let width: Int
+    let height: Int
+    let vaePicturePsnr: Double?
+    let reconstruction: Errors
+    let withoutRemainder: Errors?
+    let curve: [CurvePoint]
+    let noise: Noise
+  }
+}
+
+/// The files that `invert` writes beside its figure.
+struct InvertFiles {
+  enum Kind: String { case vae, reconstruction, edit }
+  let arrays: URL?
+  let pictures: [(kind: Kind, url: URL)]
+  private let metadata: [String: String]
+  var all: [URL] { (arrays.map { [$0] } ?? []) + pictures.map(\.url) }
+
+  init(_ verb: Invert) throws {
+    arrays = verb.arrays.map { URL(fileURLWithPath: $0) }
+    if let arrays, arrays.pathExtension.lowercased() != "safetensors" {
+      throw InputError(.usage, "\(arrays.relativePath): an inversion is written as .safetensors", hint: "give a name that ends so")
+    }
+    let kinds: [Kind] = verb.edit == nil ? [.vae, .reconstruction] : [.vae, .reconstruction, .edit]
+    pictures =
+      verb.pictures.map { folder in
+        kinds.map { ($0, URL(fileURLWithPath: folder, isDirectory: true).appendingPathComponent("\($0.rawValue).png")) }
+      } ?? []
+    metadata = [
+      "method": verb.method.rawValue, "prompt": verb.prompt, "negative": verb.sampling.negative, "steps": "\(verb.sampling.steps)",
+      "guidance": "\(verb.guidance)", "seed": "\(verb.sampling.seed)",
+    ]
+  }
+
+  func write(_ study: InversionStudy) throws {
+    if let arrays {
+      let inversion = study.inversion
+      var tensors = [("latents", inversion.noise.nchw()), ("trajectory", Tensor.concatenated(inversion.trajectory).nchw())]
+      if !inversion.noises.isEmpty { tensors.append(("z", Tensor.concatenated(inversion.noises).nchw())) }
+      if let remainder = inversion.remainder { tensors.append(("remainder", remainder.nchw())) }
+      try Safetensors.write(tensors.map { (name: $0.0, tensor: $0.1) }, metadata: metadata, to: arrays)
+    }
+    var origin = PictureMetadata()
+    try origin.addOrigin(sdlabVersion: Sdlab.version)
+    for (kind, url) in pictures {
+      switch kind {
+      case .vae: try study.vae.writePNG(to: url, metadata: origin)
+      case .reconstruction: try study.reconstruction.writePNG(to: url, metadata: origin)
+      case .edit: try study.edited?.writePNG(to: url, metadata: origin)
+      }
+    }
+  }
+}
