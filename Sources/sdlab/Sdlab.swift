@@ -18,18 +18,9 @@ struct Sdlab: ParsableCommand {
     version: version,
     subcommands: [
       Explore.self, ReportVerb.self, Generate.self, Encode.self, Decode.self, Tokenize.self, Inspect.self, Rerun.self, Trace.self,
-      Heatmap.self, Attention.self, Patch.self, Project.self, Interpolate.self, Grid.self, Sheet.self, Runs.self, Reference.self,
-      ])
-=======
-      Explore.self, Generate.self, Encode.self, Decode.self, Tokenize.self, Inspect.self, Rerun.self, Trace.self, Heatmap.self,
-<<<<<<< HEAD
-      Project.self, Interpolate.self, Grid.self, Sheet.self, Runs.self, Reference.self,
-      Lens.self, Features.self, Information.self,
-=======
-      Project.self, Interpolate.self, Grid.self, Invert.self, Sheet.self, Runs.self, Reference.self,
->>>>>>> wt-latent
+      Heatmap.self, Attention.self, Patch.self, Lens.self, Features.self, Information.self, Invert.self, Project.self, Interpolate.self,
+      Grid.self, Sheet.self, Runs.self, Reference.self,
     ])
->>>>>>> wt-features
 
   static func main() {
     Interruption.watch()
