@@ -36,4 +36,10 @@ public struct AttentionPlace: Hashable, Sendable {
     guard path.hasSuffix(".attn2") || path.hasSuffix(".attn1") else { return nil }
     side = path.hasPrefix("unet.down_blocks.") ? .down : path.hasPrefix("unet.up_blocks.") ? .up : .mid
   }
+
+  /// `down 0.0`, `mid`, `up 2.1`: block and attention.
+  public var shortName: String {
+    let numbers = path.split(separator: ".").compactMap { Int($0) }
+    return side == .mid ? "mid" : "\(side.rawValue) \(numbers.prefix(2).map(String.init).joined(separator: "."))"
+  }
 }

@@ -61,7 +61,7 @@ extension AttentionSurvey {
         let top = max(ownScale ? head.map.max() ?? 0 : highest, 1e-12)
         let image = try colouredMap(
           head.map, head.size, .inferno, 0...top, magnified: max(1, tile / max(head.size.height, head.size.width)))
-        return .init(image, caption: "\(decimal(100 * head.share, 1)) %, peak \(decimal(head.peakedness, 2))")
+        return .init(image, caption: "\(decimal(100 * head.share, 1)) %, \(decimal(head.peakedness, 2))")
       }
     }
     let scale =
@@ -71,24 +71,25 @@ extension AttentionSurvey {
     return ContactSheet(
       rows: [[.init(picture)]] + rows, title: "Heads that attend to \(word.name == "all words" ? "the words" : "\"\(word.name)\"")",
       subtitle:
-        "\(title), \(subject.about). Attention to the word at each place, mean over \(callSteps.count) calls; \(scale). "
-        + "Under each map: share of the head's attention that goes to the word; peak 0: all places alike, 1: one place alone.",
+        "\(title), \(subject.about). Mean over \(callSteps.count) calls; \(scale). Under each map: share of the head's attention, and peakedness.",
       columnLabels: (0..<(layers.map(\.heads).max() ?? 0)).map { "head \($0)" },
       rowLabels: ["the picture"] + layers.map { "\($0.name)\n\($0.size.height)×\($0.size.width)" }, theme: theme, tileSize: Double(tile))
   }
 
   /// The picture and the leading components.
   private func patterns(_ maps: SelfAttentionMaps, _ picture: RGBImage) -> Figure {
+    let largest = max(Double(components.flatMap(\.map).map(abs).max() ?? 1), 1e-12)
     let panels = components.enumerated().map { i, component in
-      let largest = Double(component.map.map(abs).max() ?? 1)
-      return Panel.picture(
+      var panel = Panel.picture(
         "\(i + 1): \(decimal(100 * component.share, 1)) %",
         marks: [
           .heatmap(
             component.map.map(Double.init), rows: maps.size.height, columns: maps.size.width,
-            colours: ColourScale(.redBlue, "loading", domain: -max(largest, 1e-12)...max(largest, 1e-12)), x: 0...Double(picture.width),
+            colours: ColourScale(.redBlue, "loading", domain: -largest...largest), x: 0...Double(picture.width),
             y: 0...Double(picture.height))
         ])
+      panel.aspect = Double(picture.height) / Double(picture.width)
+      return panel
     }
     let columns = min(4, panels.count + 1)
     return Figure(
@@ -98,7 +99,7 @@ extension AttentionSurvey {
       note:
         "Singular vectors of the self-attention less the mean of each row (Prompt-to-Prompt), with their share of the sum of squares. Places of one colour look at the same "
         + "places; red and blue have no meaning of their own. Components of nearly equal share may mix.",
-      columns: columns, width: Double(columns) * 190, commonColours: false,
+      columns: columns, width: Double(columns) * 190, commonColours: true,
       panels: [Panel.picture("the picture", marks: [.image(picture)])] + panels)
   }
 }

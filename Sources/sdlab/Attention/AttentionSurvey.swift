@@ -11,7 +11,7 @@ struct AttentionSurvey {
     let heads: Int
     /// Its place among the run's layers.
     let index: Int
-    var name: String { ExploreStudy.shortName(place) }
+    var name: String { place.shortName }
   }
   struct Word {
     let name: String
@@ -96,7 +96,7 @@ struct AttentionSurvey {
     var ranking = [["word", "layer", "head", "share", "peakedness"]]
     for word in words {
       ranking += word.atlas.ranked(by: rank).prefix(8).map {
-        [word.name, ExploreStudy.shortName($0.place), "\($0.number)", percent($0.share), decimal($0.peakedness, 3)]
+        [word.name, $0.place.shortName, "\($0.number)", percent($0.share), decimal($0.peakedness, 3)]
       }
     }
     var out = table(budget) + "\n\n" + table(ranking)

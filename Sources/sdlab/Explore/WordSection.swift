@@ -93,7 +93,7 @@ extension RunView {
     }
     let entries = budget.entries(image: image)
     guard !entries.isEmpty else { return [] }
-    let names = budget.layers.map(Self.shortName)
+    let names = budget.layers.map(\.shortName)
     let kinds: [(AttentionBudget.Kind, String)] = [(.bos, "BOS"), (.words, "words"), (.eos, "EOS"), (.padding, "padding")]
     let shares = kinds.map { kind, _ in
       budget.layers.indices.map { layer -> Double in
@@ -134,11 +134,5 @@ extension RunView {
           alt: "Entropy between \(decimal(entropy.min() ?? 0, 2)) and \(decimal(entropy.max() ?? 0, 2)) nats."),
       ])
     ]
-  }
-
-  /// `down 0.0`, `mid`, `up 2.1`.
-  static func shortName(_ place: AttentionPlace) -> String {
-    let numbers = place.path.split(separator: ".").compactMap { Int($0) }
-    return place.side == .mid ? "mid" : "\(place.side.rawValue) \(numbers.prefix(2).map(String.init).joined(separator: "."))"
   }
 }

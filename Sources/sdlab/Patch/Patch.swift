@@ -121,12 +121,14 @@ struct Patch: ParsableCommand {
       mode.takesSource
       ? try PictureRun.prepare(prompts[0], model, sampling, picture, ReportOptions.quietly(report), loaded: run.model).run : nil
     let plan = try PatchPlan(self, mode, run)
+    let kept = try source?.plan(plan.captures).bytes ?? 0
+    let summary = plan.summary + (kept > 0 ? "; the activations of A take \(bytes(Double(kept))) on the disk" : "")
     if dryRun {
-      if !report.json { try StandardOutput.line(plan.summary) }
+      if !report.json { try StandardOutput.line(summary) }
       let runs = plan.cells.count + (mode.takesSource ? 2 : 1)
       return try Estimate(run, load: load, latents: true).times(runs, load: load).print(files: files.all, json: report.json)
     }
-    if !report.quiet { Terminal.line(plan.summary) }
+    if !report.quiet { Terminal.line(summary) }
     let study = try PatchStudy(self, plan, target: run, source: source, metric: metric)
     try study.draw(files, figure)
     if let arrays = files.arrays { try study.write(arrays) }

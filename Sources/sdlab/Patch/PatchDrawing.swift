@@ -91,8 +91,8 @@ extension PatchStudy {
     var rows: [[ContactSheet.Tile?]] = Array(
       repeating: Array(repeating: nil, count: plan.columns.count), count: plan.rows.count)
     for cell in cells {
-      let value = cell.effect[metric].map { decimal($0, 3) } ?? "none"
-      rows[cell.plan.row][cell.plan.column] = try .init(cell.picture, caption: "\(metric.rawValue) \(value)")
+      let value = cell.effect[metric].map(Self.text) ?? "none"
+      rows[cell.plan.row][cell.plan.column] = try .init(cell.picture, caption: value)
     }
     var first: [ContactSheet.Tile?] = [try .init(targetPicture, caption: source == nil ? "untouched" : "B, untouched")]
     if let sourcePicture { first.append(try .init(sourcePicture, caption: "A")) }
@@ -101,14 +101,14 @@ extension PatchStudy {
     if isOne {
       let tiles = zip(plan.rows, rows).compactMap { name, row -> ContactSheet.Tile? in
         guard var tile = row.first ?? nil else { return nil }
-        tile.caption = "\(name)\n\(tile.caption)"
+        tile.caption = "\(name): \(tile.caption)"
         return tile
       }
       rows = stride(from: 0, to: tiles.count, by: 6).map { Array(tiles[$0..<min($0 + 6, tiles.count)]) }
     }
     return ContactSheet(
-      rows: [first] + rows, title: title, subtitle: "\(who); \(about). \(meaning)",
-      columnLabels: isOne ? [] : plan.columns.map { "\(plan.mode == .heads ? "head" : "steps") \($0)" },
-      rowLabels: isOne ? [] : [source == nil ? "untouched" : "B and A"] + plan.rows, theme: theme, tileSize: 96)
+      rows: [first] + rows, title: title, subtitle: "\(who); \(about). Under each picture: \(metric.rawValue). \(meaning)",
+      columnLabels: isOne ? [] : plan.columns.map { plan.mode == .heads ? "head \($0)" : $0 == "all" ? "all steps" : "steps \($0)" },
+      rowLabels: isOne ? [] : [source == nil ? "untouched" : "B and A"] + plan.rows, theme: theme, tileSize: 128)
   }
 }

@@ -92,6 +92,11 @@ struct PatchPlan {
     return "\(cells.count) patched runs: \(rows.count) x \(columns.count) (\(rowAxis) x \(columnAxis)), \(sites.count) sites, \(half)"
   }
 
+  /// What is kept of A's run.
+  var captures: [CaptureSpec] {
+    mode == .activations ? sites.map { CaptureSpec($0, rows: halves == .both ? .all : .cond, steps: steps) } : []
+  }
+
   /// Sites of the UNet that fit and can be replaced, in network order.
   private static func sites(_ patterns: [String], _ mode: PatchMode, _ model: StableDiffusion) throws -> [Site] {
     // Says so, with near misses, when a pattern matches nothing.

@@ -43,9 +43,7 @@ struct PatchStudy {
     }
     let seen = CaptureSpec("unet.*.attn2.probs")
     let owner = try verb.region.map { word in try Self.owner(word, a: other, b: run) }
-    let values =
-      plan.mode == .activations
-      ? plan.sites.map { CaptureSpec($0, rows: plan.halves == .both ? .all : .cond, steps: plan.steps) } : []
+    let values = plan.captures
     let source = try other.map { try pass($0, values + (owner == "A" ? [seen] : [])) }
     let target = try pass(run, owner == "B" ? [seen] : [])
     let a = try source.map { try PatchEffect.Outcome($0) }
@@ -128,10 +126,32 @@ struct PatchStudy {
     return out
   }
 
-  /// The grid of the metric, for people.
+  /// Three decimals, and no minus before a zero.
+  static func text(_ value: Double) -> String {
+    let text = decimal(value, 3)
+    return text == "-0.000" ? "0.000" : text
+  }
+
+  /// Cells by the size of their effect, the largest first: by the metric, falling; by `region` without A, where 1 is untouched, rising.
+  var ranking: [Cell] {
+    let rises = metric == .region && source == nil
+    return cells.filter { $0.effect[metric] != nil }.sorted {
+      let (x, y) = ($0.effect[metric] ?? 0, $1.effect[metric] ?? 0)
+      return rises ? x < y : x > y
+    }
+  }
+
+  /// The grid of the metric, and for heads the first of the ranking, for people.
   func numbers() -> String {
-    let values = grid(metric).map { $0.map { $0.map { decimal($0, 3) } ?? "-" } }
-    return table([[metric.rawValue] + plan.columns] + zip(plan.rows, values).map { [$0] + $1 }) + "\n"
+    let values = grid(metric).map { $0.map { $0.map(Self.text) ?? "-" } }
+    var out = table([[metric.rawValue] + plan.columns] + zip(plan.rows, values).map { [$0] + $1 }) + "\n"
+    if plan.mode == .heads {
+      let first = ranking.prefix(8).enumerated().map { i, cell in
+        ["\(i + 1)", plan.rows[cell.plan.row], plan.columns[cell.plan.column], cell.effect[metric].map(Self.text) ?? "-"]
+      }
+      out += "\n" + table([["rank", "layer", "head", metric.rawValue]] + first) + "\n"
+    }
+    return out
   }
 
   func report(_ files: [URL]) -> Report { Report(self, files) }
@@ -154,6 +174,11 @@ struct PatchStudy {
       let of: String
       let pixels: Int
     }
+    struct Rank: Encodable {
+      let row: String
+      let column: String
+      let value: Double
+    }
     let files: [String]
     let mode: String
     let metric: String
@@ -164,6 +189,8 @@ struct PatchStudy {
     let rows: [String]
     let columns: [String]
     let cells: [Cell]
+    /// By the size of the effect, the largest first.
+    let ranking: [Rank]
 
     init(_ study: PatchStudy, _ files: [URL]) {
       self.files = files.map(\.relativePath)
@@ -179,6 +206,11 @@ struct PatchStudy {
           row: study.plan.rows[cell.plan.row], column: study.plan.columns[cell.plan.column], sites: cell.plan.sites,
           steps: cell.plan.steps?.sorted(), run: cell.folder.url.relativePath, change: cell.effect.change, toward: cell.effect.toward,
           latent: cell.effect.latent, region: cell.effect.region)
+      }
+      ranking = study.ranking.compactMap { cell in
+        cell.effect[study.metric].map {
+          Rank(row: study.plan.rows[cell.plan.row], column: study.plan.columns[cell.plan.column], value: $0)
+        }
       }
     }
   }

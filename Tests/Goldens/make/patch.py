@@ -5,6 +5,7 @@ modules. Every call of the network is a step. The metrics are computed here from
 """
 
 import argparse
+from pathlib import Path
 
 import common
 import embedded
@@ -158,7 +159,8 @@ def region(pipes, c, of):
 
 def main():
     args = argparse.ArgumentParser(description=__doc__)
-    args.parse_args()
+    args.add_argument("--out", type=Path, default=HERE)
+    args = args.parse_args()
     torch.set_num_threads(common.THREADS)
     torch.set_grad_enabled(False)
     embedded.draw_noise_in_float32()
@@ -186,8 +188,8 @@ def main():
         tensors[f"{c['case']}:latents"] = latents["x"]
         rows.append(c | {"effect": effect} | more)
         print(c["case"], effect, more, flush=True)
-    common.write_tensors(HERE / "patch.safetensors", tensors)
-    common.write_rows(HERE / "cases.json", {"versions": common.versions("diffusers", "torch")}, "cases", rows)
+    common.write_tensors(args.out / "patch.safetensors", tensors)
+    common.write_rows(args.out / "cases.json", {"versions": common.versions("diffusers", "torch")}, "cases", rows)
 
 
 if __name__ == "__main__":
