@@ -14,6 +14,14 @@ struct ExistingPicture {
     let isFile = FileManager.default.fileExists(atPath: name, isDirectory: &isFolder) && !isFolder.boolValue
     let ending = URL(fileURLWithPath: name).pathExtension.lowercased()
     if isFile || ["png", "jpg", "jpeg"].contains(ending) {
+      guard isFile else {
+        let names =
+          (try? FileManager.default.contentsOfDirectory(atPath: URL(fileURLWithPath: name).deletingLastPathComponent().path)) ?? []
+        let near = EditDistance.nearest(to: URL(fileURLWithPath: name).lastPathComponent, among: names, count: 2, limit: 3)
+        throw InputError(
+          .missing, "\(name): there is no such picture",
+          hint: near.isEmpty ? "give a PNG, a JPEG or a run" : "did you mean \(near.joined(separator: " or "))?")
+      }
       picture = try Picture(url: URL(fileURLWithPath: name))
       return
     }

@@ -118,7 +118,7 @@ struct Features: ParsableCommand {
       pictures: fitted, names: [Self.stem(first), Self.stem(second)], matches: shown, maps: matches.map(\.map),
       about:
         "features of up block \(block) (\(sides[0].features.size.height)x\(sides[0].features.size.width) places), timestep \(at), mean over \(ensemble) noises\(prompt.isEmpty ? "" : ", \"\(prompt)\"")",
-      share: Double(mutual.count) / Double(max(1, sides[0].features.size.count)))
+      share: Double(mutual.count) / Double(max(1, sides[0].features.size.count)), dark: figure.theme == .dark)
     try figure.write(drawing.figure(), to: target.url, target.format)
     func pixel(_ p: Correspondence.Pixel, _ side: Int) -> [Int] {
       let q = subjects[side].original(p, from: fitted[side])

@@ -85,9 +85,8 @@ struct Lens: ParsableCommand {
   private static func table(_ shown: [Int], _ distances: LensDistances) -> String {
     var rows = [["layer", "to the last", "to the one before"]]
     for (i, layer) in shown.enumerated() {
-      rows.append([
-        "\(layer)", decimal(mean(distances.toLast[i]), 2), i == 0 ? "" : decimal(mean(distances.toPrevious[i - 1]), 2),
-      ])
+      let before = i == 0 ? [] : [decimal(mean(distances.toPrevious[i - 1]), 2)]
+      rows.append(["\(layer)", decimal(mean(distances.toLast[i]), 2)] + before)
     }
     return sdlab.table(rows)
   }
@@ -98,7 +97,7 @@ struct Lens: ParsableCommand {
     let count = run.request.count
     func name(_ layer: Int) -> String { layer == 0 ? "embeddings" : layer == lens.layers ? "layer \(layer), last" : "layer \(layer)" }
     let columns: Int
-    let strip: Panel
+    var strip: Panel
     if count == 1 {
       // One seed: the layers are a strip that wraps like text.
       columns = shown.count <= 7 ? shown.count : (shown.count + (shown.count + 6) / 7 - 1) / ((shown.count + 6) / 7)
@@ -106,7 +105,9 @@ struct Lens: ParsableCommand {
       let rows = starts.map { Array($0..<min($0 + columns, shown.count)) }
       strip = .pictures(
         images: try rows.map { try $0.map { try RGBImage(pictures[$0][0]) } },
-        captions: rows.map { $0.map { i in "\(name(shown[i]))" } })
+        captions: rows.map { $0.map { name(shown[$0]) } })
+      strip.x.visible = false
+      strip.y.visible = false
     } else {
       columns = shown.count
       strip = .pictures(
@@ -115,7 +116,7 @@ struct Lens: ParsableCommand {
         columnName: "text encoder layer (0: embeddings)", columns: shown.map(String.init), rowName: "seed",
         rows: (0..<count).map { "\(run.request.seed &+ UInt64($0))" })
     }
-    let x = shown.map(Double.init)
+    let x = shown.indices.map(Double.init)
     func band(_ rows: [[Double]]) -> (low: [Double], high: [Double])? {
       count == 1 ? nil : (rows.map { $0.min() ?? 0 }, rows.map { $0.max() ?? 0 })
     }
@@ -124,7 +125,7 @@ struct Lens: ParsableCommand {
       .line(x, distances.toLast.map(Self.mean), band: band(distances.toLast), label: "to the last layer's\(several)", dots: true),
       .line(
         Array(x.dropFirst()), distances.toPrevious.map(Self.mean), band: band(distances.toPrevious),
-        label: "to the layer's before\(several)", dashed: true, dots: true),
+        label: "to the layer before's\(several)", dashed: true, dots: true),
     ]
     if let between = distances.betweenSeeds { marks.append(.reference(y: between, label: "two seeds of the ordinary picture")) }
     return Figure(
@@ -137,7 +138,7 @@ struct Lens: ParsableCommand {
       panels: [
         strip,
         Panel(
-          x: .linear("text encoder layer"), y: .linear("distance of the pictures (CIELAB)", zero: true),
+          x: .categorical("text encoder layer", shown.map(String.init)), y: .linear("distance of the pictures (CIELAB)", zero: true),
           aspect: 0.32, marks: marks),
       ])
   }

@@ -202,14 +202,19 @@ public struct Correspondence: Sendable {
     return out
   }
 
-  /// At most `perSide` x `perSide` of `matches`, spread over picture A: the most similar pair of each square.
+  /// At most `perSide` x `perSide` of `matches`, spread over picture A: of each square the pair nearest to its middle. The most similar pairs would be those along the
+  /// border, which look alike because of the network's padding there.
   public static func spread(_ matches: [Match], over picture: MapSize, perSide: Int) -> [Match] {
-    var best: [Int: Match] = [:]
+    let (width, height) = (Double(max(1, picture.width)) / Double(perSide), Double(max(1, picture.height)) / Double(perSide))
+    var best: [Int: (match: Match, distance: Double)] = [:]
     for match in matches {
-      let bin = match.from.y * perSide / max(1, picture.height) * perSide + match.from.x * perSide / max(1, picture.width)
-      if let there = best[bin], there.similarity >= match.similarity { continue }
-      best[bin] = match
+      let (x, y) = ((Double(match.from.x) + 0.5) / width, (Double(match.from.y) + 0.5) / height)
+      let (column, row) = (min(perSide - 1, Int(x)), min(perSide - 1, Int(y)))
+      let distance = hypot(x - Double(column) - 0.5, y - Double(row) - 0.5)
+      let bin = row * perSide + column
+      if let there = best[bin], there.distance <= distance { continue }
+      best[bin] = (match, distance)
     }
-    return best.sorted { $0.key < $1.key }.map(\.value)
+    return best.sorted { $0.key < $1.key }.map(\.value.match)
   }
 }
