@@ -18,7 +18,7 @@ struct Sdlab: ParsableCommand {
     version: version,
     subcommands: [
       Explore.self, Generate.self, Encode.self, Decode.self, Tokenize.self, Inspect.self, Rerun.self, Trace.self, Heatmap.self,
-      Project.self, Interpolate.self, Grid.self, Invert.self, Sheet.self, Runs.self, Reference.self,
+      Project.self, Interpolate.self, Grid.self, Invert.self, Directions.self, Sheet.self, Runs.self, Reference.self,
     ])
 
   static func main() {

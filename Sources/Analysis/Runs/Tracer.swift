@@ -25,14 +25,18 @@ public struct Tracer {
     public var handler: Probes.Handler?
     /// In place of the prompt's own embedding.
     public var conditioning: Conditioning?
+    /// Asks the network a second time at each step and takes the predicted x0 from that answer (Asyrp). Captures see the first.
+    public var original: (patterns: [String], handler: Probes.Handler)?
 
     public init(
-      _ name: [String: String] = [:], patterns: [String] = [], handler: Probes.Handler? = nil, conditioning: Conditioning? = nil
+      _ name: [String: String] = [:], patterns: [String] = [], handler: Probes.Handler? = nil, conditioning: Conditioning? = nil,
+      original: (patterns: [String], handler: Probes.Handler)? = nil
     ) {
       self.name = name
       self.patterns = patterns
       self.handler = handler
       self.conditioning = conditioning
+      self.original = original
     }
   }
 
@@ -58,7 +62,8 @@ public struct Tracer {
     let encoded = clock.now
     let recorder = RunRecorder(captures, sites: model.sites, folder: folder.temporary)
     let probes = try recorder.probes(model.sites, and: intervention.handler, patterns: intervention.patterns)
-    let run = try model.denoising(request, conditioning: conditioning, probes: probes)
+    let original = try intervention.original.map { try Probes($0.patterns, sites: model.sites, handler: $0.handler) }
+    let run = try model.denoising(request, conditioning: conditioning, probes: probes, original: original)
     recorder.firstStep = run.indices.lowerBound
     var trajectory = [run.latents]
     var predictions: [Tensor] = []
