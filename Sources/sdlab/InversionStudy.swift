@@ -91,8 +91,11 @@ struct InversionStudy {
       let steps = curve.map { Double($0.steps) }
       let psnr = curve.map { $0.errors.picturePsnr ?? .nan }
       let marks: [Mark] = [.line(steps, psnr, dots: true)] + (vaePsnr.map { [.reference(y: $0, label: "VAE alone")] } ?? [])
+      // Room over the highest line for its label.
+      let known = (psnr + [vaePsnr ?? .nan]).filter(\.isFinite)
+      let domain = known.min().flatMap { low in known.max().map { low - 0.5...$0 + 0.15 * ($0 - low) + 0.5 } }
       panels.append(
-        Panel("with other numbers of steps", x: .log("steps"), y: .linear("picture PSNR", unit: "dB"), aspect: 1, marks: marks))
+        Panel("by number of steps", x: .log("steps"), y: .linear("picture PSNR", unit: "dB", domain: domain), aspect: 1, marks: marks))
     }
     let words = verb.prompt.isEmpty ? "no prompt" : "\"\(verb.prompt)\""
     let columns = min(panels.count, 3)

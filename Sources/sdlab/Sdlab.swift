@@ -18,8 +18,8 @@ struct Sdlab: ParsableCommand {
     version: version,
     subcommands: [
       Explore.self, ReportVerb.self, Generate.self, Encode.self, Decode.self, Tokenize.self, Inspect.self, Rerun.self, Trace.self,
-      Heatmap.self, Attention.self, Patch.self, Lens.self, Features.self, Information.self, Invert.self, Project.self, Interpolate.self,
-      Grid.self, Sheet.self, Runs.self, Reference.self,
+      Heatmap.self, Attention.self, Patch.self, Lens.self, Features.self, Information.self, Invert.self, Directions.self, Project.self,
+      Interpolate.self, Grid.self, Sheet.self, Runs.self, Reference.self,
     ])
 
   static func main() {

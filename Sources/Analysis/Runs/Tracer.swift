@@ -28,16 +28,19 @@ public struct Tracer {
     /// What the run begins with in place of its own start: latents `[n, h, w, c]` at the noise level of its first step (`plan.initialLatents`,
     /// `plan.addNoise`). The generators have drawn the run's own start before, so that the steps' noise is that of a plain run of the same seed.
     public var begin: ((Denoising) throws -> Tensor)?
+    /// Asks the network a second time at each step and takes the predicted x0 from that answer (Asyrp). Captures see the first.
+    public var original: (patterns: [String], handler: Probes.Handler)?
 
     public init(
       _ name: [String: String] = [:], patterns: [String] = [], handler: Probes.Handler? = nil, conditioning: Conditioning? = nil,
-      begin: ((Denoising) throws -> Tensor)? = nil
+      begin: ((Denoising) throws -> Tensor)? = nil, original: (patterns: [String], handler: Probes.Handler)? = nil
     ) {
       self.name = name
       self.patterns = patterns
       self.handler = handler
       self.conditioning = conditioning
       self.begin = begin
+      self.original = original
     }
   }
 
@@ -63,7 +66,8 @@ public struct Tracer {
     let encoded = clock.now
     let recorder = RunRecorder(captures, sites: model.sites, folder: folder.temporary)
     let probes = try recorder.probes(model.sites, and: intervention.handler, patterns: intervention.patterns)
-    let run = try model.denoising(request, conditioning: conditioning, probes: probes)
+    let original = try intervention.original.map { try Probes($0.patterns, sites: model.sites, handler: $0.handler) }
+    let run = try model.denoising(request, conditioning: conditioning, probes: probes, original: original)
     recorder.firstStep = run.indices.lowerBound
     if let begin = intervention.begin {
       let start = try begin(run)
