@@ -73,6 +73,8 @@ import Testing
     let body = rows[..<(rows.range(of: "</table>")?.lowerBound ?? rows.endIndex)]
     for name in ["prompt", "guidance", "seed"] { #expect(body.contains("<th scope=\"row\">\(name)</th>"), "\(name)") }
     for name in ["sampler", "steps", "size", "model"] { #expect(!body.contains("<th scope=\"row\">\(name)</th>"), "\(name)") }
+    // Parts of the two runs can be told apart by those who hear them.
+    for name in ["A", "B"] { #expect(html.components(separatedBy: "house”, run \(name)\"").count > 1, "\(name)") }
     #expect(html.contains("Distance between the pictures") && html.utf8.count < 10_000_000)
     #expect(try place.run("report", "check", "two.html").output.contains("2 are here and the same, 0 not here"))
     #expect(try place.run("report", "check", "two.html", "--runs", "nowhere").output.contains("0 are here and the same, 2 not here"))

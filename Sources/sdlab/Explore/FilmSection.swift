@@ -40,7 +40,7 @@ extension RunView {
       panels: [Panel(x: .linear("step", whole: true), y: .log("ᾱ / (1 − ᾱ)"), marks: [.line(steps, abar.map { $0 / max(1 - $0, 1e-12) })])])
     let settled = change.indices.first { i in change[i...].allSatisfy { $0 < 0.1 * (change.max() ?? 1) } }
     let film = Report.Film(
-      title: "the denoising of “\(prompt.text)”", steps: chosen.map(label),
+      title: titled("the denoising of “\(prompt.text)”"), steps: chosen.map(label),
       rows: [
         .init(label: "latents", note: "three of \(latents[0].shape[3]) channels as red, green, blue, −3 to 3", frames: frames.map(\.x)),
         .init(

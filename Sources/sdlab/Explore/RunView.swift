@@ -9,6 +9,8 @@ struct RunView {
   let folder: RunFolder
   /// Which of its images.
   let image: Int
+  /// `A`, where several runs are told in one report; else empty.
+  let name: String
   let prompt: TokenizedPrompt
   let picture: Picture
   /// Latents of one picture through the model's decoder.
@@ -24,12 +26,14 @@ struct RunView {
   static let crossAttention = "unet.*.attn2.probs"
 
   /// - Throws: `InputError` (usage) when the run has no such image.
-  init(_ folder: RunFolder, image: Int, prompt: TokenizedPrompt, levels: Int, decode: @escaping (Tensor) throws -> Picture) throws {
+  init(
+    _ folder: RunFolder, image: Int, name: String = "", prompt: TokenizedPrompt, levels: Int, decode: @escaping (Tensor) throws -> Picture
+  ) throws {
     let count = folder.manifest.spec.parameters.count
     guard (0..<count).contains(image) else {
       throw InputError(.usage, "--index \(image): \(folder.manifest.id) has \(count) \(count == 1 ? "image" : "images")")
     }
-    (self.folder, self.image, self.prompt, self.levels, self.decode) = (folder, image, prompt, levels, decode)
+    (self.folder, self.image, self.name, self.prompt, self.levels, self.decode) = (folder, image, name, prompt, levels, decode)
     picture = try folder.picture(image)
     level = CrossAttentionRecorder(levels: levels, latents: folder.latents).level
     let whole = Self.has(folder, Self.crossAttention, .none, image)
@@ -73,6 +77,9 @@ struct RunView {
     let calls = Set(manifest.captures.filter { Glob.matches(pattern, $0.site) }.flatMap(\.calls))
     return Set(calls.filter(manifest.calls.indices.contains).map { manifest.calls[$0].step }).sorted()
   }
+
+  /// A title that is unique where several runs are told: those who hear a page tell its parts apart by them.
+  func titled(_ title: String) -> String { name.isEmpty ? title : "\(title), run \(name)" }
 
   /// `step 3, t = 741`.
   func label(_ step: Int) -> String {

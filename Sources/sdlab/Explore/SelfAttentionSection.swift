@@ -12,7 +12,7 @@ extension RunView {
       let shown = try Report.Picture(RGBImage(picture), alt: "the picture made of “\(prompt.text)”")
       parts.append(
         Report.SelfAttention(
-          title: "self-attention of the picture", picture: shown,
+          title: titled("self-attention of the picture"), picture: shown,
           groups: [
             .init(
               name: "\(level.height) × \(level.width), mean over heads, \(maps.layers) layers and \(maps.steps.count) steps",
@@ -23,7 +23,7 @@ extension RunView {
       let magnified = max(1, 128 / max(1, level.width))
       parts.append(
         Report.ImageGrid(
-          title: "leading components of the self-attention", columnAxis: "component", rowAxis: "",
+          title: titled("leading components of the self-attention"), columnAxis: "component", rowAxis: "",
           modes: [
             .init(
               title: "",
@@ -91,7 +91,7 @@ extension RunView {
     }
     let explained = pca.explainedVarianceRatio.prefix(3).map { decimal(100 * $0, 0) + " %" }.joined(separator: ", ")
     return Report.ImageGrid(
-      title: "features of the decoder", columnAxis: "step", rowAxis: "",
+      title: titled("features of the decoder"), columnAxis: "step", rowAxis: "",
       modes: [
         .init(
           title: "",

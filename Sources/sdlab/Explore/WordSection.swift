@@ -53,7 +53,7 @@ extension RunView {
     }
     let kept = steps(of: Self.crossAttention)
     let maps = Report.WordMaps(
-      title: "cross-attention of “\(prompt.text)”",
+      title: titled("cross-attention of “\(prompt.text)”"),
       picture: try Report.Picture(RGBImage(picture), alt: "the picture made of “\(prompt.text)”"),
       words: words, steps: stepwise.indices.map { label(kept.indices.contains($0) ? kept[$0] : $0) },
       groups: groups.compactMap { $0 }, palette: try Self.palette(.inferno), unit: "attention, summed over the steps")

@@ -13,7 +13,9 @@ struct ReportStudy {
   init(_ folders: [RunFolder], image: Int, _ options: ModelOptions, _ report: ReportOptions) throws {
     // Runs of one model share its decoder.
     var decoders: [String: VAE] = [:]
-    views = try folders.map { folder in
+    let names = folders.indices.map { String(UnicodeScalar(UInt8(65 + $0 % 26))) }
+    self.names = names
+    views = try zip(folders, names).map { folder, name in
       let source = try folder.source(options, quiet: report.quiet)
       let p = folder.manifest.spec.parameters
       let key = "\(folder.manifest.modelSha256) \(p.vae?.name ?? "")"
@@ -27,10 +29,10 @@ struct ReportStudy {
       }
       let tiling = p.vaeTiling.flatMap(Tiling.init(rawValue:)) ?? .auto
       return try RunView(
-        folder, image: image, prompt: folder.prompt(source), levels: try UNetConfig(source.unetConfig).blockOutChannels.count
+        folder, image: image, name: folders.count > 1 ? name : "", prompt: folder.prompt(source),
+        levels: try UNetConfig(source.unetConfig).blockOutChannels.count
       ) { Picture(try vae.pictures($0, tiling: tiling)) }
     }
-    names = folders.indices.map { String(UnicodeScalar(UInt8(65 + $0 % 26))) }
   }
 
   var title: String {

@@ -59,7 +59,7 @@ extension ReportStudy {
     return Report.Section(
       title: "Side by side",
       shows: "The pictures of the runs, the parameters that differ between them, and how different the results are.",
-      limits: "Distances are colour differences in CIELAB over several scales, not meaning; two runs are two cases, not a rule.",
+      limits: "Distances are colour differences in CIELAB over several scales, not meaning; single runs are cases, not a rule.",
       parts: parts)
   }
 
