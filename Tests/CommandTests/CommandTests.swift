@@ -49,10 +49,10 @@ struct Workplace: ~Copyable {
   }
 
   func run(_ arguments: String..., environment: [String: String] = [:]) throws -> Result {
-    try run(all: arguments, environment: environment)
+    try run(arguments, environment: environment)
   }
 
-  func run(all arguments: [String], environment: [String: String] = [:]) throws -> Result {
+  func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Result {
     // Files, not pipes: nothing can fill up.
     let out = folder.appendingPathComponent(".stdout")
     let err = folder.appendingPathComponent(".stderr")

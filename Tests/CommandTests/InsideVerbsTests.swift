@@ -104,7 +104,7 @@ import Testing
   @Test func promptSwapByLayer() throws {
     let place = try Workplace()
     func patch(_ arguments: String...) throws -> Workplace.Result {
-      try place.run(all: ["patch"] + arguments + Self.common)
+      try place.run(["patch"] + arguments + Self.common)
     }
     let result = try patch(
       "a red house at night", "a blue boat on the sea", "--mode", "prompt", "--region", "house", "-o", "p.png", "--arrays", "p.safetensors",
@@ -141,7 +141,7 @@ import Testing
 
   @Test func activationsHeadsAndTokens() throws {
     let place = try Workplace()
-    func patch(_ arguments: String...) throws -> Workplace.Result { try place.run(all: ["patch"] + arguments + Self.common) }
+    func patch(_ arguments: String...) throws -> Workplace.Result { try place.run(["patch"] + arguments + Self.common) }
     let grid = try patch("a red house", "a blue boat", "--by", "level", "--parts", "3", "-o", "g.png", "--json")
     #expect(grid.code == 0, "\(grid.errors)")
     let json = try grid.json()

@@ -153,7 +153,7 @@ import Testing
     }
     try FileManager.default.createDirectory(at: place.url("board"), withIntermediateDirectories: true)
     let result = try place.run(
-      all: ["project"] + runs + [
+      ["project"] + runs + [
         "--site", "unet.mid_block.out", "--figure", "h.png", "--colour", "step", "--thumbnails", "--tensorboard", "board", "-o", "y.npy",
         "--json", "-q",
       ])

@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct ReportVerbTests {
   private func trace(_ place: borrowing Workplace, _ arguments: String...) throws -> String {
-    let result = try place.run(all: ["trace"] + arguments + ["--steps", "3", "-q", "--json"])
+    let result = try place.run(["trace"] + arguments + ["--steps", "3", "-q", "--json"])
     return try #require(try result.json()["run"] as? String)
   }
 

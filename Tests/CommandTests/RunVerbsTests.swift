@@ -63,7 +63,7 @@ import Testing
     // The whole run: captures, trajectory, pictures, manifest. An upper bound, and not an idle one.
     for sites in [["unet.mid_block.out"], ["unet.*.attn2.probs", "unet.*.attn1.probs@heads"]] {
       func trace(_ more: String) throws -> [String: Any] {
-        try place.run(all: ["trace", "a red house", "--steps", "4", "-q", "--json", more, "--sites"] + sites).json()
+        try place.run(["trace", "a red house", "--steps", "4", "-q", "--json", more, "--sites"] + sites).json()
       }
       let planned = try #require(try trace("--dry-run")["disk_bytes"] as? Double)
       let found = try #require(try trace("--again")["bytes"] as? Int)

@@ -8,6 +8,9 @@ public struct Cost: Sendable, Equatable {
   /// Floats of activations that live at the same time at the worst moment.
   public internal(set) var activations = 0.0
 
+  /// Floats that transformed convolution weights take beyond the weights themselves (`Winograd`); the same for any number of rows.
+  public internal(set) var transformedWeights = 0.0
+
   public var flops: Double { 2 * multiplyAdds }
 
   /// Floats that are kept for later (skip connections) while other things are computed.
@@ -27,7 +30,12 @@ public struct Cost: Sendable, Equatable {
     multiplyAdds += Double(rows) * Double(input) * Double(output)
   }
 
-  fileprivate mutating func convolution(_ area: Area, _ input: Int, _ output: Int) { linear(area.count, 9 * input, output) }
+  fileprivate mutating func convolution(_ area: Area, _ input: Int, _ output: Int, isStrided: Bool = false) {
+    linear(area.count, 9 * input, output)
+    if !isStrided, Winograd.pays(height: area.height, width: area.width, input: input, output: output) {
+      transformedWeights += Double((36 - 9) * input * output)
+    }
+  }
 
   /// `floats` live beside what is held.
   fileprivate mutating func needs(_ floats: Int) { activations = max(activations, held + Double(floats)) }
@@ -108,7 +116,7 @@ extension UNetConfig {
       if level < levels - 1 {
         let extra = downsamplePadding == 0 ? 0 : 1
         area = Area(height: max(1, (area.height + extra) / 2), width: max(1, (area.width + extra) / 2))
-        cost.convolution(area, channels[level], channels[level])
+        cost.convolution(area, channels[level], channels[level], isStrided: true)
         keep(channels[level])
       }
     }
@@ -167,7 +175,7 @@ extension VAEConfig {
       for j in 0..<layersPerBlock { cost.resnet(area, j == 0 ? blockOutChannels[max(0, level - 1)] : width, width) }
       if level < blockOutChannels.count - 1 {
         area = Area(height: area.height / 2, width: area.width / 2)
-        cost.convolution(area, width, width)
+        cost.convolution(area, width, width, isStrided: true)
       }
     }
     let width = blockOutChannels[blockOutChannels.count - 1]
