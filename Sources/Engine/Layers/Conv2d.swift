@@ -7,7 +7,7 @@ struct Conv2d {
 
   /// Padding defaults to what keeps the size: (kernel - 1) / 2.
   init(_ scope: WeightScope, _ input: Int, _ output: Int, kernel: Int, stride: Int = 1, padding: Padding? = nil) {
-    weight = ConvolutionWeight(scope.takeLater("weight", [output, input, kernel, kernel]), [output, input, kernel, kernel])
+    weight = scope.convolutionWeight([output, input, kernel, kernel])
     bias = scope.take("bias", [output])
     self.stride = stride
     self.padding = padding ?? Padding((kernel - 1) / 2)

@@ -8,6 +8,7 @@ public final class WeightStore {
   /// Places to probe, in network order: filled while the networks are built.
   public private(set) var sites: [Site] = []
 
+  private var convolutions: [(path: String, weight: ConvolutionWeight)] = []
   private var consumed: Set<String> = []
   private var problems: [String] = []
 
@@ -50,6 +51,17 @@ public final class WeightStore {
   public func releasePages() {
     for tensor in tensors.values { tensor.releasePages() }
   }
+
+  /// Gives back what one network's weights take in memory: pages of the files and packed convolutions. Both come again when the network is used.
+  func release(_ network: String) {
+    for (path, weight) in convolutions where path.hasPrefix(network + ".") { weight.release() }
+    for (name, tensor) in tensors where name.hasPrefix(network + ".") { tensor.releasePages() }
+  }
+
+  /// Bytes of one network's weights as Float32.
+  func bytes(_ network: String) -> Int { tensors.reduce(0) { $1.key.hasPrefix(network + ".") ? $0 + 4 * $1.value.count : $0 } }
+
+  fileprivate func add(_ weight: ConvolutionWeight, _ path: String) { convolutions.append((path, weight)) }
 
   fileprivate func take(_ name: String, _ shape: Shape) -> Tensor? { checked(name, shape)?.values }
 
@@ -98,8 +110,12 @@ public struct WeightScope {
     store.take("\(path).\(name)", shape) ?? Tensor(uninitialized: [0])
   }
 
-  /// The same, checked now and read when it is used; nil where `take` gives an empty tensor.
-  func takeLater(_ name: String, _ shape: Shape) -> StoredTensor? { store.checked("\(path).\(name)", shape)?.stored }
+  /// The weight of a convolution, `[out, in, kh, kw]`: checked now, read and packed when it is used.
+  func convolutionWeight(_ shape: Shape) -> ConvolutionWeight {
+    let weight = ConvolutionWeight(store.checked("\(path).weight", shape)?.stored, shape)
+    store.add(weight, path)
+    return weight
+  }
 
   /// nil when the file has no such tensor; otherwise as `take`.
   public func takeOptional(_ name: String, _ shape: Shape) -> Tensor? { has(name) ? take(name, shape) : nil }

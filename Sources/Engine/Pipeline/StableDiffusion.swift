@@ -73,8 +73,15 @@ public struct StableDiffusion: @unchecked Sendable {
   }
 
   /// Pictures `[n, h, w, 3]` in [-1, 1] of latents `[n, h, w, c]` as the UNet sees them (scaled).
+  ///
+  /// The memory of a large UNet's weights is given back before: a picture of 512x512 takes 2 GiB to decode, and nobody needs both at once. What runs after
+  /// it reads them again.
   public func decode(_ latents: Tensor, tiling: Tiling = .auto) throws -> Tensor {
-    try vae.pictures(latents, tiling: tiling)
+    if source.weights.bytes("unet") >= 1 << 30 {
+      source.weights.release("unet")
+      BufferPool.current.trim()
+    }
+    return try vae.pictures(latents, tiling: tiling)
   }
 
   /// Latents `[n, h, w, c]` as the UNet sees them of pictures `[n, h, w, 3]` in [-1, 1].
