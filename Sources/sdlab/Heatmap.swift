@@ -138,21 +138,9 @@ struct Heatmap: ParsableCommand {
 
   private func writeArrays(_ maps: [WordMap], _ size: MapSize) throws -> [URL] {
     guard let arrays else { return [] }
-    let folder = URL(fileURLWithPath: arrays)
-    do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
-      throw InputError(.cannotWrite, "\(arrays): cannot be made: \(error.localizedDescription)")
-    }
-    let urls = maps.map { folder.appendingPathComponent(Self.fileName($0.word)) }
-    try OutputFile.check(urls, force: figure.force)
+    let urls = try OutputFile.arrays(maps.map(\.word), in: arrays, force: figure.force)
     for (map, url) in zip(maps, urls) { try Npy.write(map.values, shape: [size.height, size.width], to: url) }
     return urls
-  }
-
-  /// `red house` as `red house.npy`; what no file name may have becomes an underscore.
-  private static func fileName(_ word: String) -> String {
-    let safe = word.map { "/\\:\0".contains($0) || $0.isNewline ? "_" : $0 }
-    let name = String(safe.prefix(80))
-    return (name.allSatisfy { $0 == "." } ? "_" : name) + ".npy"
   }
 
   private func draw(_ maps: [WordMap], _ size: MapSize, _ subject: HeatmapSubject) throws -> Figure {

@@ -24,11 +24,7 @@ struct HeatmapSubject {
       guard verb.atSteps == nil else {
         throw InputError(.usage, "--at-steps: an existing picture has timesteps instead", hint: "give --at")
       }
-      var options = verb.picture
-      options.initImage = image
-      options.strength = nil
-      let (run, _) = try PictureRun.prepare(verb.subject, verb.model, verb.sampling, options, verb.report)
-      guard let pixels = run.request.initialImage else { throw InputError(.missing, "\(image): cannot be read") }
+      let (run, pixels) = try PictureRun.prepare(lookingAt: image, verb.subject, verb.model, verb.sampling, verb.picture, verb.report)
       let timesteps = try verb.at.split(separator: ",").map { part in
         guard let t = Int(part.filter { $0 != " " }) else { throw InputError(.usage, "--at: expected timesteps, found '\(part)'") }
         return t
@@ -64,14 +60,8 @@ struct HeatmapSubject {
     existing = nil
   }
 
-  private func steps() throws -> ((Int) -> Bool)? {
-    guard let text = verb.atSteps, let folder else { return nil }
-    let chosen = Set(try StepSelection(text, total: folder.manifest.timesteps.count).steps)
-    return { chosen.contains($0) }
-  }
-
   func attention(averaged: Bool) throws -> CrossAttentionRecorder {
-    if let folder { return try CrossAttentionRecorder(folder, levels: levels, steps: steps(), averaged: averaged) }
+    if let folder { return try CrossAttentionRecorder(folder, levels: levels, steps: folder.steps(verb.atSteps), averaged: averaged) }
     let recorder = CrossAttentionRecorder(levels: levels, latents: latents)
     if let existing { try look(existing, recorder.probes(existing.model)) }
     return recorder
@@ -85,7 +75,7 @@ struct HeatmapSubject {
       return recorder
     }
     let model = try loaded ?? ModelOptions.load(source, verb.report)
-    let recorder = try OVAMRecorder(model: model, attribution: ids, rows: rows, latents: latents, steps: steps())
+    let recorder = try OVAMRecorder(model: model, attribution: ids, rows: rows, latents: latents, steps: folder?.steps(verb.atSteps))
     if let folder { try recorder.replay(folder) }
     return recorder
   }

@@ -119,14 +119,7 @@ struct Information: ParsableCommand {
 
   private func arrayFiles(_ contrasts: [Contrast]) throws -> [URL] {
     guard let arrays, !dryRun else { return [] }
-    let folder = URL(fileURLWithPath: arrays)
-    do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
-      throw InputError(.cannotWrite, "\(arrays): cannot be made: \(error.localizedDescription)")
-    }
-    let urls = ["prompt"] + contrasts.map(\.name)
-    let files = urls.map { folder.appendingPathComponent(OutputFile.array($0)) }
-    try OutputFile.check(files, force: figure.force)
-    return files
+    return try OutputFile.arrays(["prompt"] + contrasts.map(\.name), in: arrays, force: figure.force)
   }
 
   private func planned(_ words: Int) throws {
@@ -227,12 +220,3 @@ struct Information: ParsableCommand {
 }
 
 extension InformationMaps.Estimator: ExpressibleByArgument {}
-
-extension OutputFile {
-  /// `red house` as `red house.npy`; what no file name may have becomes an underscore.
-  static func array(_ name: String) -> String {
-    let safe = name.map { "/\\:\0".contains($0) || $0.isNewline ? "_" : $0 }
-    let short = String(safe.prefix(80))
-    return (short.allSatisfy { $0 == "." } ? "_" : short) + ".npy"
-  }
-}

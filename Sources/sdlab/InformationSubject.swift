@@ -40,18 +40,14 @@ struct InformationSubject {
       origin = .stored(folder, source)
       return
     }
-    var options = verb.picture
     if let image = verb.image {
       guard verb.picture.initImage == nil else { throw InputError(.usage, "--image and --init-image: expected one of them") }
-      options.initImage = image
-      options.strength = nil
-    }
-    let (run, _) = try PictureRun.prepare(verb.subject, verb.model, verb.sampling, options, verb.report)
-    prompt = try run.model.tokenize(run.request.prompt, longPrompt: run.request.longPrompt)
-    if verb.image != nil {
-      guard let pixels = run.request.initialImage else { throw InputError(.missing, "\(verb.image ?? ""): cannot be read") }
+      let (run, pixels) = try PictureRun.prepare(lookingAt: image, verb.subject, verb.model, verb.sampling, verb.picture, verb.report)
+      prompt = try run.model.tokenize(run.request.prompt, longPrompt: run.request.longPrompt)
       origin = .existing(run, pixels: pixels)
     } else {
+      let (run, _) = try PictureRun.prepare(verb.subject, verb.model, verb.sampling, verb.picture, verb.report)
+      prompt = try run.model.tokenize(run.request.prompt, longPrompt: run.request.longPrompt)
       guard (0..<run.request.count).contains(verb.index) else {
         throw InputError(.usage, "--index \(verb.index): the run has \(run.request.count) images")
       }

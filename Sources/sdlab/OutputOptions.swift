@@ -63,6 +63,22 @@ enum OutputFile {
     }
   }
 
+  /// An .npy file a name in a folder, which is made when it is not there: `red house` as `red house.npy`; what no file name may have becomes an underscore.
+  /// - Throws: `InputError` (cannot write) when the folder cannot be made; as `check`.
+  static func arrays(_ names: [String], in path: String, force: Bool) throws -> [URL] {
+    let folder = URL(fileURLWithPath: path)
+    do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
+      throw InputError(.cannotWrite, "\(path): cannot be made: \(error.localizedDescription)")
+    }
+    let urls = names.map { name in
+      let safe = name.map { "/\\:\0".contains($0) || $0.isNewline ? "_" : $0 }
+      let short = String(safe.prefix(80))
+      return folder.appendingPathComponent((short.allSatisfy { $0 == "." } ? "_" : short) + ".npy")
+    }
+    try check(urls, force: force)
+    return urls
+  }
+
   /// `given`, or `name` in the folder `given`, or `name` in the working folder.
   /// - Throws: `InputError` (usage) for the extension of another picture format.
   static func picture(_ given: String?, default name: String) throws -> URL {

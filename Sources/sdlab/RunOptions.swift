@@ -45,6 +45,20 @@ extension PictureRun {
     return (try PictureRun(loaded, parameters, inputs, report: report), seconds(.now - loading))
   }
 
+  /// An existing picture with a prompt, read as the first picture of a run that is not made.
+  /// - Returns: the run, and the picture `[1, h, w, 3]` in -1...1 at the size that the model takes.
+  static func prepare(
+    lookingAt image: String, _ prompt: String, _ model: ModelOptions, _ sampling: SamplingOptions, _ picture: PictureOptions,
+    _ report: ReportOptions
+  ) throws -> (run: PictureRun, pixels: Tensor) {
+    var options = picture
+    options.initImage = image
+    options.strength = nil
+    let (run, _) = try prepare(prompt, model, sampling, options, report)
+    guard let pixels = run.request.initialImage else { throw InputError(.missing, "\(image): cannot be read") }
+    return (run, pixels)
+  }
+
   /// Options that do nothing are more likely a mistake than a wish.
   private static func warn(_ picture: PictureOptions, _ sampling: SamplingOptions, _ inputs: RunInputs, _ report: ReportOptions) {
     if picture.strength != nil, inputs.initImage == nil { report.warn("--strength does nothing without --init-image") }

@@ -45,11 +45,13 @@ struct RunSubject {
     let p = folder.manifest.spec.parameters
     about = "\(p.sampler), \(folder.manifest.timesteps.count) steps, seed \(p.seed)"
   }
+}
 
+extension RunFolder {
   /// The chosen steps as a condition; nil for all.
   func steps(_ text: String?) throws -> ((Int) -> Bool)? {
     guard let text else { return nil }
-    let chosen = Set(try StepSelection(text, total: folder.manifest.timesteps.count).steps)
+    let chosen = Set(try StepSelection(text, total: manifest.timesteps.count).steps)
     return { chosen.contains($0) }
   }
 }

@@ -19,6 +19,8 @@ public struct StableDiffusion: @unchecked Sendable {
   public let vae: VAE
   /// Places to look at, in network order.
   public let sites: [Site]
+  /// More than 1 GiB of weights, which nobody holds without need.
+  private let hasLargeUNet: Bool
   /// One line each, for the person: surplus tensors, unusual settings.
   public let warnings: [String]
 
@@ -35,6 +37,7 @@ public struct StableDiffusion: @unchecked Sendable {
     vae = VAE(weights["vae"], try VAEConfig(source.vaeConfig))
     let surplus = try weights.finish(ignoring: ["*.position_ids", "text_encoder.text_projection.weight"])
     sites = weights.sites
+    hasLargeUNet = weights.bytes("unet") >= 1 << 30
     var warnings = source.warnings
     if !surplus.isEmpty {
       warnings.append(
@@ -77,7 +80,7 @@ public struct StableDiffusion: @unchecked Sendable {
   /// The memory of a large UNet's weights is given back before: a picture of 512x512 takes 2 GiB to decode, and nobody needs both at once. What runs after
   /// it reads them again.
   public func decode(_ latents: Tensor, tiling: Tiling = .auto) throws -> Tensor {
-    if source.weights.bytes("unet") >= 1 << 30 {
+    if hasLargeUNet {
       source.weights.release("unet")
       BufferPool.current.trim()
     }

@@ -35,7 +35,7 @@ struct AttentionSurvey {
   init(_ subject: RunSubject, _ verb: Attention, _ names: [String]?, _ selection: LayerSelection?) throws {
     self.subject = subject
     image = verb.index
-    let steps = try subject.steps(verb.atSteps)
+    let steps = try subject.folder.steps(verb.atSteps)
     let budget = AttentionBudget(prompt: subject.prompt, steps: steps)
     let recorder = try CrossAttentionRecorder(subject.folder, levels: subject.levels, steps: steps, budget: budget)
     try selection?.check(recorder.layers)
