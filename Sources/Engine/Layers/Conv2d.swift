@@ -22,6 +22,9 @@ struct Conv2d {
 
   /// With `extra` `[n, out]` added to every pixel of an image: the time embedding.
   func callAsFunction(_ x: Tensor, plus extra: Tensor) -> Tensor {
+    if records(x, weight.recorded, bias, extra) {
+      return x.conv2d(weight, extra.addingToRows(bias), stride: stride, padding: padding)
+    }
     var perImage = extra
     perImage.withUnsafeMutableBuffer { e in
       for i in 0..<e.count { e[i] += bias.data[i % bias.count] }

@@ -10,6 +10,8 @@ final class ConvolutionWeight: Sendable {
   /// Height and width.
   let kernel: (height: Int, width: Int)
 
+  /// The values, when gradients are asked for them.
+  let recorded: Tensor?
   private let read: @Sendable () -> Tensor
   private let forms = Mutex<(patches: Tensor?, winograd: Tensor?)>((nil, nil))
 
@@ -21,13 +23,20 @@ final class ConvolutionWeight: Sendable {
   }
 
   /// - Parameter values: `[out, in, kh, kw]`
-  convenience init(_ values: Tensor) { self.init(values.shape) { values } }
+  convenience init(_ values: Tensor) {
+    let plain = values.detached
+    self.init(values.shape, recorded: values.isRecorded ? values : nil) { plain }
+  }
 
-  private init(_ shape: Shape, read: @escaping @Sendable () -> Tensor) {
+  private init(_ shape: Shape, recorded: Tensor? = nil, read: @escaping @Sendable () -> Tensor) {
+    self.recorded = recorded
     (output, input) = (shape[0], shape[1])
     kernel = (shape[2], shape[3])
     self.read = read
   }
+
+  /// `[out, in, kh, kw]`, read anew.
+  var values: Tensor { read() }
 
   /// `[out, kh, kw, in]`, for the product with patches of the picture.
   var patches: Tensor {

@@ -9,11 +9,14 @@ public final class WeightStore {
   public private(set) var sites: [Site] = []
 
   private var convolutions: [(path: String, weight: ConvolutionWeight)] = []
+  /// Tensors that lie in no file: the parameters of a network in training, recorded or frozen.
+  private let inMemory: [String: Tensor]
   private var consumed: Set<String> = []
   private var problems: [String] = []
 
   public init(_ tensors: [StoredTensor], label: String) throws {
     self.label = label
+    inMemory = [:]
     self.tensors = [:]
     self.tensors.reserveCapacity(tensors.count)
     for tensor in tensors {
@@ -22,6 +25,15 @@ public final class WeightStore {
       }
     }
   }
+
+  /// Tensors in memory under their canonical names, in PyTorch's order of dimensions; what is recorded stays so.
+  init(inMemory: [String: Tensor]) {
+    label = "parameters"
+    self.inMemory = inMemory
+    tensors = [:]
+  }
+
+  fileprivate func has(_ name: String) -> Bool { tensors[name] != nil || inMemory[name] != nil }
 
   /// The scope of one network: `store["unet"]`.
   public subscript(_ network: String) -> WeightScope { WeightScope(store: self, path: network) }
@@ -44,7 +56,8 @@ public final class WeightStore {
         "\(label): \(problems.count) \(problems.count == 1 ? "tensor is" : "tensors are") not as the config says: \(shown)\(more)",
         hint: "config and weights must come from the same model")
     }
-    return tensors.keys.filter { name in !consumed.contains(name) && !patterns.contains { Glob.matches($0, name) } }.sorted()
+    return (Array(tensors.keys) + inMemory.keys).filter { name in !consumed.contains(name) && !patterns.contains { Glob.matches($0, name) }
+    }.sorted()
   }
 
   /// Gives the memory of all weight pages back to the system; they are read again from the files when somebody touches them.
@@ -66,7 +79,15 @@ public final class WeightStore {
   fileprivate func take(_ name: String, _ shape: Shape) -> Tensor? { checked(name, shape)?.values }
 
   /// The tensor as it lies in the file and its values.
-  fileprivate func checked(_ name: String, _ shape: Shape) -> (stored: StoredTensor, values: Tensor)? {
+  fileprivate func checked(_ name: String, _ shape: Shape) -> (stored: StoredTensor?, values: Tensor)? {
+    if let values = inMemory[name] {
+      consumed.insert(name)
+      guard values.count == shape.count, values.shape.dimensions.prefix(shape.rank) == shape.dimensions[...] else {
+        problems.append("\(name): expected \(shape), found \(values.shape)")
+        return nil
+      }
+      return (nil, values.shape == shape ? values : values.reshaped(shape))
+    }
     guard var stored = tensors[name] else {
       problems.append("\(name) \(shape) is missing")
       return nil
@@ -112,7 +133,8 @@ public struct WeightScope {
 
   /// The weight of a convolution, `[out, in, kh, kw]`: checked now, read and packed when it is used.
   func convolutionWeight(_ shape: Shape) -> ConvolutionWeight {
-    let weight = ConvolutionWeight(store.checked("\(path).weight", shape)?.stored, shape)
+    let found = store.checked("\(path).weight", shape)
+    let weight = found.flatMap { $0.stored == nil ? ConvolutionWeight($0.values) : nil } ?? ConvolutionWeight(found?.stored, shape)
     store.add(weight, path)
     return weight
   }
@@ -120,7 +142,7 @@ public struct WeightScope {
   /// nil when the file has no such tensor; otherwise as `take`.
   public func takeOptional(_ name: String, _ shape: Shape) -> Tensor? { has(name) ? take(name, shape) : nil }
 
-  public func has(_ name: String) -> Bool { store.tensors["\(path).\(name)"] != nil }
+  public func has(_ name: String) -> Bool { store.has("\(path).\(name)") }
 
   /// The tensor as it lies in the file, without taking it.
   public func stored(_ name: String) -> StoredTensor? { store.tensors["\(path).\(name)"] }

@@ -53,7 +53,6 @@ public struct CLIPText {
 
   private func embed(_ ids: [[Int]]) throws -> Tensor {
     let tokens = ids.first?.count ?? 0
-    let width = config.hiddenSize
     guard tokens > 0, tokens <= config.maxPositions, ids.allSatisfy({ $0.count == tokens }) else {
       throw InputError(.badData, "text encoder: rows of \(ids.map(\.count)) tokens, expected equal rows of 1 to \(config.maxPositions)")
     }
@@ -62,15 +61,7 @@ public struct CLIPText {
         .badData, "text encoder: token id \(bad), expected 0 to \(config.vocabularySize - 1)",
         hint: "the tokenizer belongs to another model")
     }
-    let out = Tensor(uninitialized: [ids.count, tokens, width])
-    for (row, line) in ids.enumerated() {
-      for (i, id) in line.enumerated() {
-        let target = out.storage.pointer + (row * tokens + i) * width
-        target.update(from: tokenEmbedding.data + id * width, count: width)
-        Kernel.table.add(target, positionEmbedding.data + i * width, width)
-      }
-    }
-    return out
+    return .embedding(tokenEmbedding, positionEmbedding, ids)
   }
 }
 
@@ -102,6 +93,7 @@ private struct CLIPLayer {
   }
 
   func callAsFunction(_ input: Tensor, _ context: ForwardContext) throws -> Tensor {
+    if let inside = context.recomputing(input) { return try checkpoint([input]) { try self($0[0], inside) } }
     var x = input
     let h = norm1(x)
     let (query, key) = (q(h), k(h))

@@ -22,6 +22,9 @@ struct ResnetBlock {
   ///   - time: SiLU of the time embedding, `[n, timeWidth]`
   ///   - scale: the result is divided by it (diffusers output_scale_factor).
   func callAsFunction(_ x: Tensor, _ time: Tensor?, scale: Double = 1, _ context: ForwardContext) throws -> Tensor {
+    if let inside = context.recomputing(x, time) {
+      return try checkpoint(time.map { [x, $0] } ?? [x]) { try self($0[0], $0.count > 1 ? $0[1] : nil, scale: scale, inside) }
+    }
     // One variable through the block: each buffer goes back to the pool as soon as the next stands.
     var h = norm1(x, silu: true)
     if let timeProjection, let time { h = conv1(h, plus: timeProjection(time)) } else { h = conv1(h) }

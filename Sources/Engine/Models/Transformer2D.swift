@@ -23,6 +23,7 @@ struct Transformer2D {
   }
 
   func callAsFunction(_ x: Tensor, _ text: TextContext, _ context: ForwardContext) throws -> Tensor {
+    if let inside = context.recomputing(x, text) { return try checkpoint([x, text]) { try self($0[0], $0[1], inside) } }
     let shape = x.shape
     var h = projIn(norm(x)).reshaped([shape[0], shape[1] * shape[2], shape[3]])
     for block in blocks { h = try block(h, text, context) }

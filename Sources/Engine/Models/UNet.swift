@@ -54,7 +54,7 @@ public struct UNet {
     // Every residual block wants the SiLU of it: once here.
     time.silu()
 
-    var h = convIn(config.centerInputSample ? x.map { 2 * $0 - 1 } : x)
+    var h = convIn(config.centerInputSample ? .combination((2, x), (-1, Tensor(repeating: 1, x.shape))) : x)
     try context.visit(sites.convIn, &h)
     var skips = [h]
     for block in downBlocks { h = try block(h, time, text, &skips, context) }

@@ -31,7 +31,12 @@ public struct VAE {
       precondition(noise.shape == mean.shape, "noise \(noise.shape) for latents \(mean.shape)")
       let out = Tensor(uninitialized: mean.shape)
       for i in 0..<out.count { out.storage.pointer[i] = mean.data[i] + exp(0.5 * logVariance.data[i]) * noise.data[i] }
-      return out
+      guard records(mean, logVariance) else { return out }
+      return out.recorded(from: [mean, logVariance]) { g in
+        let slope = Tensor(uninitialized: g.shape)
+        for i in 0..<g.count { slope.storage.pointer[i] = g.data[i] * 0.5 * exp(0.5 * logVariance.data[i]) * noise.data[i] }
+        return [g, slope]
+      }
     }
   }
 
@@ -55,6 +60,9 @@ public struct VAE {
     let c = config.latentChannels
     let rows = moments.shape.rows
     let shape: Shape = [moments.shape[0], moments.shape[1], moments.shape[2], c]
+    if records(moments) {
+      return Distribution(mean: moments.channels(0..<c), logVariance: moments.channels(c..<2 * c).clamped(-30, 20))
+    }
     let mean = Tensor(uninitialized: shape)
     let logVariance = Tensor(uninitialized: shape)
     for r in 0..<rows {

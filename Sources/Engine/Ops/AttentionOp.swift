@@ -48,7 +48,8 @@ public enum Attention {
       }
     }
     withExtendedLifetime((q, k, v)) {}
-    return out
+    guard records(q, k, v) else { return out }
+    return out.recorded(from: [q, k, v]) { gradients(q, k, v, $0, heads: heads, causal: causal) }
   }
 
   /// The probabilities that `attend` uses, for those who want to look: `[n, heads, queries, keys]`.

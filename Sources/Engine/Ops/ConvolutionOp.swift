@@ -29,6 +29,9 @@ extension Tensor {
     let (n, h, w, cin) = (shape[0], shape[1], shape[2], shape[3])
     let (cout, kh, kw) = (weight.output, weight.kernel.height, weight.kernel.width)
     precondition(weight.input == cin, "conv2d: input \(shape), weight of \(weight.input) channels")
+    if records(self, weight.recorded, bias, residual) {
+      return recordedConv2d(weight, bias, stride: stride, padding: padding, adding: residual)
+    }
     if stride == 1, padding == Padding(1), kh == 3, kw == 3, Winograd.pays(height: h, width: w, input: cin, output: cout) {
       return winograd(weight.winograd, cout, bias, adding: residual)
     }
@@ -87,7 +90,7 @@ extension Tensor {
   private func patchRows(_ pixels: Int, _ k: Int) -> Int { min(pixels, max(128, min(1024, (4 << 20) / (4 * k)))) }
 
   /// Writes the patches of the output pixels `rows` to `patches`: `[rows, kh * kw * cin]`.
-  private func gather(
+  func gather(
     _ rows: Range<Int>, into patches: UnsafeMutablePointer<Float>, h: Int, w: Int, cin: Int, oh: Int, ow: Int, kh: Int, kw: Int,
     stride: Int,
     padding: Padding

@@ -7,6 +7,7 @@ extension Tensor {
   func linear(_ weight: Tensor, _ bias: Tensor?) -> Tensor {
     let (n, k) = (weight.shape[0], weight.shape[1])
     precondition(shape[-1] == k, "linear: input \(shape), weight \(weight.shape)")
+    if records(self, weight, bias) { return recordedLinear(weight, bias) }
     var d = shape.dimensions
     d[d.count - 1] = n
     let out = Tensor(uninitialized: Shape(d))
@@ -24,6 +25,10 @@ extension Tensor {
     let (n, k) = (weight.shape[0], weight.shape[1])
     precondition(
       x.shape[-1] == k && shape[-1] == n && shape.rows == x.shape.rows, "addLinear: \(x.shape) through \(weight.shape) into \(shape)")
+    if records(self, x, weight, bias) {
+      self = recordedSum(withLinear: x, weight, bias)
+      return
+    }
     let target = mutableData()
     let m = shape.rows
     if let bias {

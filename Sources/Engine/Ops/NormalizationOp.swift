@@ -61,7 +61,8 @@ extension Tensor {
       }
     }
     withExtendedLifetime((self, weight, bias)) {}
-    return out
+    guard records(self, weight, bias) else { return out }
+    return out.recorded(from: [self, weight, bias]) { self.groupNormGradients($0, groups, weight, bias, eps: eps, silu: silu) }
   }
 
   /// Layer normalization over the last dimension (Ba et al. 2016). weight and bias: `[c]`.
@@ -75,6 +76,7 @@ extension Tensor {
         source + rows.lowerBound * c, target + rows.lowerBound * c, rows.count, c, weight.data, bias.data, Float(eps))
     }
     withExtendedLifetime((self, weight, bias)) {}
-    return out
+    guard records(self, weight, bias) else { return out }
+    return out.recorded(from: [self, weight, bias]) { self.layerNormGradients($0, weight, bias, eps: eps) }
   }
 }

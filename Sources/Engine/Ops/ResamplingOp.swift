@@ -12,7 +12,7 @@ extension Tensor {
       }
     }
     withExtendedLifetime(self) {}
-    return out
+    return records(self) ? out.recorded(from: [self]) { [$0.summedToNearest(height: h, width: w)] } : out
   }
 
   /// `[n, h, w, a]` and `[n, h, w, b]` as `[n, h, w, a + b]`.
@@ -29,6 +29,9 @@ extension Tensor {
       }
     }
     withExtendedLifetime((self, other)) {}
-    return out
+    guard records(self, other) else { return out }
+    return out.recorded(from: [self, other]) { g in
+      [self.node == nil ? nil : g.channels(0..<a), other.node == nil ? nil : g.channels(a..<a + b)]
+    }
   }
 }

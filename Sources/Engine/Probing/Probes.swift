@@ -80,10 +80,21 @@ public struct ForwardContext {
   /// nil when nobody looks: a site then costs one comparison.
   public var probes: Probes?
   public var moment: Moment
+  /// When gradients are recorded, keep only what goes in and out of residual blocks and transformers, and compute their inside again on the
+  /// way back. Not done where probes look on.
+  public var recomputes = false
 
-  public init(probes: Probes? = nil, moment: Moment = Moment()) {
+  public init(probes: Probes? = nil, moment: Moment = Moment(), recomputes: Bool = false) {
     self.probes = probes
     self.moment = moment
+    self.recomputes = recomputes
+  }
+
+  /// The context of a part that is to be recomputed as a whole; nil when it is not.
+  @inline(__always)
+  func recomputing(_ a: Tensor, _ b: Tensor? = nil) -> ForwardContext? {
+    guard recomputes, probes == nil, records(a, b) else { return nil }
+    return ForwardContext(moment: moment)
   }
 
   /// Shows `tensor` to a probe at `site`, which may replace it.

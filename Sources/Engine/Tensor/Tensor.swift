@@ -5,6 +5,8 @@
 public struct Tensor: @unchecked Sendable {
   public private(set) var shape: Shape
   var storage: Storage
+  /// How gradients go back through this tensor; nil when nobody asks for them.
+  var node: Node?
 
   /// Contents undefined: for operations that write every element.
   init(uninitialized shape: Shape) {
@@ -46,6 +48,7 @@ public struct Tensor: @unchecked Sendable {
 
   /// Write access: copies the buffer first if somebody else holds it or it belongs to a file.
   mutating func mutableData() -> UnsafeMutablePointer<Float> {
+    precondition(node == nil, "a recorded tensor \(shape) is written to: its gradient would not know")
     if !storage.isWritable || !isKnownUniquelyReferenced(&storage) {
       let copy = Storage(count: count)
       copy.pointer.update(from: storage.pointer, count: count)
@@ -62,7 +65,12 @@ public struct Tensor: @unchecked Sendable {
   /// The same elements under another shape; no copy.
   public consuming func reshaped(_ shape: Shape) -> Tensor {
     precondition(shape.count == self.shape.count, "cannot see \(self.shape) as \(shape)")
+    if records(self) {
+      let old = self.shape
+      return Tensor(storage: storage, shape: shape).recorded(from: [self]) { [$0.reshaped(old)] }
+    }
     self.shape = shape
+    node = nil
     return self
   }
 
@@ -74,6 +82,14 @@ public struct Tensor: @unchecked Sendable {
     d[0] = range.count
     let out = Tensor(uninitialized: Shape(d))
     out.storage.pointer.update(from: data + range.lowerBound * stride, count: out.count)
+    return records(self) ? out.recorded(from: [self]) { [$0.inRows(range, of: self.shape)] } : out
+  }
+
+  /// Zeros of `shape` with this tensor at rows `range` of the first dimension: the transpose of `slice`.
+  func inRows(_ range: Range<Int>, of shape: Shape) -> Tensor {
+    let out = Tensor.zeros(shape)
+    let stride = shape[0] == 0 ? 0 : shape.count / shape[0]
+    (out.storage.pointer + range.lowerBound * stride).update(from: data, count: count)
     return out
   }
 
@@ -88,6 +104,16 @@ public struct Tensor: @unchecked Sendable {
       at.update(from: p.data, count: p.count)
       at += p.count
     }
+    if parts.contains(where: { records($0) }) {
+      let rows = parts.map { $0.shape[0] }
+      return out.recorded(from: parts) { gradient in
+        var first = 0
+        return rows.map { count in
+          defer { first += count }
+          return gradient.slice(first..<first + count)
+        }
+      }
+    }
     return out
   }
 }
@@ -95,12 +121,14 @@ public struct Tensor: @unchecked Sendable {
 extension Tensor {
   /// `[n, h, w, c]` as PyTorch's `[n, c, h, w]`: what files and public arrays speak.
   public func nchw() -> Tensor {
-    transposedInner(outer: shape[0], rows: shape[1] * shape[2], columns: shape[3], as: [shape[0], shape[3], shape[1], shape[2]])
+    let out = transposedInner(outer: shape[0], rows: shape[1] * shape[2], columns: shape[3], as: [shape[0], shape[3], shape[1], shape[2]])
+    return records(self) ? out.recorded(from: [self]) { [$0.nhwc()] } : out
   }
 
   /// PyTorch's `[n, c, h, w]` as `[n, h, w, c]`.
   public func nhwc() -> Tensor {
-    transposedInner(outer: shape[0], rows: shape[1], columns: shape[2] * shape[3], as: [shape[0], shape[2], shape[3], shape[1]])
+    let out = transposedInner(outer: shape[0], rows: shape[1], columns: shape[2] * shape[3], as: [shape[0], shape[2], shape[3], shape[1]])
+    return records(self) ? out.recorded(from: [self]) { [$0.nchw()] } : out
   }
 
   private func transposedInner(outer: Int, rows: Int, columns: Int, as newShape: Shape) -> Tensor {

@@ -58,6 +58,21 @@ typedef struct {
   void (*panel_product)(size_t m, size_t k, size_t from, size_t to, const float *a, size_t lda, const float *b, float *c, size_t ldc);
   void (*winograd_output)(const float *m, size_t stride, size_t ldm, size_t h, size_t w, size_t c, size_t from, size_t to, const float *bias,
                           int adds, float *y);
+
+  // Derivatives and the optimiser's inner loop; see gradients.inc.
+  void (*silu_gradient)(const float *x, const float *g, float *out, size_t n);
+  void (*gelu_gradient)(const float *x, const float *g, float *out, size_t n);
+  void (*quick_gelu_gradient)(const float *x, const float *g, float *out, size_t n);
+  void (*geglu_gradient)(const float *in, const float *g, float *out, size_t rows, size_t c);
+  void (*column_sums)(const float *x, size_t rows, size_t c, double *sum);
+  void (*norm_sums)(const float *x, const float *g, float *out, size_t rows, size_t c, const float *scale, const float *shift, int silu,
+                    double *sum, double *moment);
+  void (*norm_combine)(const float *x, float *out, size_t rows, size_t c, const float *a, const float *b, const float *d);
+  void (*layer_norm_gradient)(const float *x, const float *g, float *out, size_t rows, size_t c, const float *weight, float eps, double *gw,
+                              double *gb);
+  void (*softmax_gradient)(const float *p, float *g, size_t rows, size_t columns);
+  void (*adam_step)(float *p, const float *g, float *m, float *v, size_t n, float scale, float beta1, float beta2, float keep, float step,
+                    float root, float eps);
 } sdl_kernel_table;
 
 enum { SDL_SCALAR = 0, SDL_AVX2 = 1, SDL_AVX512 = 2 };

@@ -1,0 +1,240 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Engine
+
+/// Every vector-Jacobian product against central differences of the operation's definition in double precision.
+@Suite struct GradientTests {
+  /// Compares the recorded operation with `naive`: its values, and the gradients of a weighted sum of them for every input.
+  ///
+  /// Not every element of a large input is differenced: 48, spread evenly, and the whole gradient's sum along a direction.
+  func check(
+    _ shapes: [Shape], spread: Float = 1, _ run: ([Tensor]) -> Tensor, _ naive: ([[Double]]) -> [Double],
+    _ place: SourceLocation = #_sourceLocation
+  ) {
+    let inputs = shapes.enumerated().map { i, shape in Tensor(pattern(shape.count, Double(i) + 0.3).map { spread * $0 }, shape) }
+    let leaves = inputs.map { $0.recorded() }
+    let result = run(leaves)
+    let values = inputs.map { $0.array.map(Double.init) }
+    let expected = naive(values)
+    #expect(relativeError(result.array, expected) < 1e-5, "the values", sourceLocation: place)
+    #expect(result.array == run(inputs).array || relativeError(run(inputs).array, expected) < 1e-5, "unrecorded", sourceLocation: place)
+    let seed = pattern(result.count, 5)
+    func loss(_ v: [[Double]]) -> Double { zip(naive(v), seed).reduce(0) { $0 + $1.0 * Double($1.1) } }
+    let found = gradients(of: result, seed: Tensor(seed, result.shape), for: leaves)
+    for (i, gradient) in found.enumerated() {
+      guard let gradient else {
+        Issue.record("input \(i) has no gradient", sourceLocation: place)
+        continue
+      }
+      #expect(gradient.shape == shapes[i], sourceLocation: place)
+      let h = 1e-5
+      func difference(_ change: (inout [Double], Double) -> Void) -> Double {
+        var (up, down) = (values, values)
+        change(&up[i], h)
+        change(&down[i], -h)
+        return (loss(up) - loss(down)) / (2 * h)
+      }
+      let g = gradient.array
+      let places = stride(from: 0, to: g.count, by: max(1, g.count / 48 | 1))
+      let differences = places.map { at in difference { $0[at] += $1 } }
+      let scale = max(differences.lazy.map(abs).max() ?? 0, 1e-3)
+      let worst = zip(places, differences).map { abs(Double(g[$0]) - $1) }.max() ?? .infinity
+      #expect(worst / scale < 1e-4, "input \(i)", sourceLocation: place)
+      let direction = pattern(g.count, 7).map(Double.init)
+      let along = zip(g, direction).reduce(0.0) { $0 + Double($1.0) * $1.1 }
+      let norm = zip(g, direction).reduce(0.0) { $0 + abs(Double($1.0) * $1.1) }
+      let slope = difference { v, h in for j in v.indices { v[j] += h * direction[j] } }
+      #expect(abs(along - slope) < 1e-4 * max(norm, 1e-3), "input \(i) along a direction", sourceLocation: place)
+    }
+  }
+
+  @Test(arguments: [(3, 5, 4), (7, 2, 9), (40, 33, 20)]) func linear(m: Int, n: Int, k: Int) {
+    check([[m, k], [n, k], [n]], { $0[0].linear($0[1], $0[2]) }, { Naive.linear($0[0], $0[1], $0[2], k: k) })
+    check([[m, n], [m, k], [n, k], [n]]) { t in
+      var sum = t[0]
+      sum.addLinear(t[1], t[2], t[3])
+      return sum
+    } _: { v in
+      zip(v[0], Naive.linear(v[1], v[2], v[3], k: k)).map { $0 + $1 }
+    }
+  }
+
+  @Test(arguments: [
+    OpsTests.ConvCase(), OpsTests.ConvCase(n: 2, h: 9, w: 7, cin: 5, cout: 8), OpsTests.ConvCase(n: 2, h: 8, w: 6, stride: 2),
+    OpsTests.ConvCase(h: 8, w: 10, stride: 2, padding: .belowAndRight), OpsTests.ConvCase(h: 7, w: 9, stride: 2),
+    OpsTests.ConvCase(kernel: 1, padding: Padding(0)), OpsTests.ConvCase(h: 1, w: 1),
+    OpsTests.ConvCase(h: 7, w: 9, kernel: 5, padding: Padding(2)),
+    OpsTests.ConvCase(h: 8, w: 8, cin: 16, cout: 16), OpsTests.ConvCase(n: 2, h: 12, w: 11, cin: 3, cout: 2),
+  ])
+  func convolution(_ c: OpsTests.ConvCase) {
+    let out: Shape = [
+      c.n, (c.h + c.padding.top + c.padding.bottom - c.kernel) / c.stride + 1,
+      (c.w + c.padding.left + c.padding.right - c.kernel) / c.stride + 1,
+      c.cout,
+    ]
+    let (input, weight): (Shape, Shape) = ([c.n, c.h, c.w, c.cin], [c.cout, c.cin, c.kernel, c.kernel])
+    check([input, weight, [c.cout], out]) { t in
+      t[0].conv2d(ConvolutionWeight(t[1]), t[2], stride: c.stride, padding: c.padding, adding: t[3])
+    } _: { v in
+      zip(Naive.convolution(c, v[0], v[1], v[2]), v[3]).map { $0 + $1 }
+    }
+    check([input, weight, [c.n, c.cout]]) { t in
+      t[0].conv2d(ConvolutionWeight(t[1]), t[2], stride: c.stride, padding: c.padding)
+    } _: {
+      Naive.convolution(c, $0[0], $0[1], $0[2])
+    }
+  }
+
+  @Test func biasOfEachImage() {
+    check([[2, 3], [3]], { $0[0].addingToRows($0[1]) }, { v in v[0].indices.map { v[0][$0] + v[1][$0 % 3] } })
+  }
+
+  @Test(arguments: [false, true]) func groupNorm(silu: Bool) {
+    check([[2, 3, 5, 8], [8], [8]]) {
+      $0[0].groupNorm(4, $0[1], $0[2], eps: 1e-5, silu: silu)
+    } _: {
+      Naive.groupNorm($0[0], $0[1], $0[2], n: 2, groups: 4, eps: 1e-5, silu: silu)
+    }
+    // A faint input, where the epsilon counts; more than one part of rows.
+    check([[1, 40, 40, 6], [6], [6]], spread: 0.01) {
+      $0[0].groupNorm(2, $0[1], $0[2], eps: 1e-5, silu: silu)
+    } _: {
+      Naive.groupNorm($0[0], $0[1], $0[2], n: 1, groups: 2, eps: 1e-5, silu: silu)
+    }
+  }
+
+  @Test func layerNorm() {
+    check([[2, 4, 9], [9], [9]]) {
+      $0[0].layerNorm($0[1], $0[2], eps: 1e-5)
+    } _: {
+      Naive.groupNorm($0[0], $0[1], $0[2], n: 8, groups: 1, eps: 1e-5, silu: false)
+    }
+  }
+
+  @Test func activations() {
+    func mutated(_ f: @escaping (inout Tensor) -> Void) -> ([Tensor]) -> Tensor {
+      { inputs in
+        var x = inputs[0]
+        f(&x)
+        return x
+      }
+    }
+    check([[3, 40]], spread: 6, mutated { $0.silu() }, { $0[0].map(Naive.silu) })
+    check([[3, 40]], spread: 4, mutated { $0.gelu() }, { $0[0].map(Naive.gelu) })
+    check([[3, 40]], spread: 6, mutated { $0.quickGELU() }, { $0[0].map(Naive.quickGELU) })
+    check([[3, 14]], spread: 3, { $0[0].geglu() }, { Naive.geglu($0[0], c: 7) })
+  }
+
+  /// Cross-attention, several blocks of queries, and the causal mask.
+  @Test(arguments: [(5, 7, false), (70, 9, false), (7, 7, true), (70, 70, true)]) func attention(tq: Int, tk: Int, causal: Bool) {
+    check([[2, tq, 6], [2, tk, 6], [2, tk, 6]], spread: 2) {
+      Attention.attend($0[0], $0[1], $0[2], heads: 2, causal: causal)
+    } _: {
+      Naive.attention($0[0], $0[1], $0[2], n: 2, heads: 2, d: 3, causal: causal)
+    }
+  }
+
+  @Test func placesMoved() {
+    func move(_ shape: Shape, _ run: @escaping (Tensor) -> Tensor) {
+      // What only moves, copies and adds elements is its own definition, run on their numbers (float32 holds them exactly).
+      let indices = run(Tensor((0..<shape.count).map(Float.init), shape)).array.map { Int($0) }
+      check([shape], { run($0[0]) }, { v in indices.map { v[0][$0] } })
+    }
+    move([2, 3, 5, 2]) { $0.resizedNearest(height: 7, width: 8) }
+    move([2, 4, 4, 3]) { $0.resizedNearest(height: 8, width: 8) }
+    move([2, 3, 2, 4]) { $0.nchw() }
+    move([2, 3, 2, 4]) { $0.nhwc() }
+    move([4, 3]) { $0.slice(1..<3) }
+    move([2, 3, 1, 5]) { $0.channels(1..<3) }
+    move([4, 6]) { $0.reshaped([8, 3]) }
+    check([[2, 2, 2, 3], [2, 2, 2, 2]], { $0[0].joinedChannels($0[1]) }) { v in
+      var out: [Double] = []
+      for r in 0..<8 {
+        out += v[0][r * 3..<r * 3 + 3]
+        out += v[1][r * 2..<r * 2 + 2]
+      }
+      return out
+    }
+    check([[2, 3], [1, 3]], { Tensor.concatenated($0) }, { $0[0] + $0[1] })
+  }
+
+  @Test func arithmetic() {
+    check([[4, 3], [4, 3]], { .combination((2, $0[0]), (-0.5, $0[1])) }, { v in zip(v[0], v[1]).map { 2 * $0 - 0.5 * $1 } })
+    check([[4, 3]], { 3.5 * ($0[0] / 2) + $0[0] }, { $0[0].map { 2.75 * $0 } })
+    check([[5]], spread: 3, { $0[0].clamped(-1, 1) }, { $0[0].map { min(1, max(-1, $0)) } })
+  }
+
+  @Test func embedding() {
+    let ids = [[1, 4, 1], [0, 1, 2]]
+    check([[5, 4], [3, 4]], { .embedding($0[0], $0[1], ids) }) { v in
+      var out: [Double] = []
+      for line in ids { for (i, id) in line.enumerated() { for e in 0..<4 { out.append(v[0][id * 4 + e] + v[1][i * 4 + e]) } } }
+      return out
+    }
+  }
+
+  @Test func distribution() {
+    let noise = pattern(12, 3)
+    check([[1, 2, 2, 3], [1, 2, 2, 3]]) {
+      VAE.Distribution(mean: $0[0], logVariance: $0[1]).sample(Tensor(noise, [1, 2, 2, 3]))
+    } _: { v in
+      (0..<12).map { v[0][$0] + exp(0.5 * v[1][$0]) * Double(noise[$0]) }
+    }
+  }
+
+  @Test func loss() {
+    let target = Tensor(pattern(12, 2), [3, 4])
+    let weights: [Float] = [0.5, 2, 1]
+    check([[3, 4]], { $0[0].meanSquaredError(target, weights: weights) }) { v in
+      var total = 0.0
+      for i in 0..<12 {
+        let difference = v[0][i] - Double(target.array[i])
+        total += Double(weights[i / 4]) * difference * difference
+      }
+      return [total / 12]
+    }
+  }
+
+  /// A value that is used twice gets both gradients; what is detached gets none; a copy that the caller holds keeps its values.
+  @Test func sharedAndDetached() throws {
+    let x = Tensor([1, -2, 3], [3]).recorded()
+    var y = x
+    y.silu()
+    var sum = y
+    sum.add(x)
+    sum.add(y.detached)
+    let g = try #require(gradients(of: sum, for: [x])[0])
+    for (value, slope) in zip([1, -2, 3].map(Double.init), g.array) {
+      let s = 1 / (1 + exp(-value))
+      #expect(abs(Double(slope) - (1 + s * (1 + value * (1 - s)))) < 1e-6)
+    }
+    #expect(x.array == [1, -2, 3])
+    let other = Tensor([1], [1]).recorded()
+    #expect(gradients(of: x + x, for: [x, other]).map { $0?.array } == [[2, 2, 2], nil])
+    withoutRecording { #expect(!(x + x).isRecorded) }
+    #expect(!(Tensor([1], [1]) + Tensor([2], [1])).isRecorded)
+  }
+
+  /// Recomputing gives the same gradients to the bit, for inputs and for parameters that the part uses.
+  @Test func checkpointing() throws {
+    func run(_ recompute: Bool) throws -> [[Float]] {
+      let (x, w) = (Tensor(pattern(12), [3, 4]).recorded(), Tensor(pattern(16, 1), [4, 4]).recorded())
+      // Neither an input nor a leaf: it is made of a parameter before.
+      let turned = w.reshaped([2, 8]).reshaped([4, 4])
+      func part(_ h: Tensor) -> Tensor {
+        var y = h.linear(turned, nil)
+        y.silu()
+        y.add(h)
+        return y
+      }
+      var h = x
+      for _ in 0..<3 { h = recompute ? try checkpoint([h]) { part($0[0]) } : part(h) }
+      return try gradients(of: h, for: [x, w]).map { try #require($0).array }
+    }
+    let (plain, recomputed) = (try run(false), try run(true))
+    #expect(plain == recomputed)
+    #expect(plain[1].contains { $0 != 0 })
+  }
+}
