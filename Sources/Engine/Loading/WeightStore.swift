@@ -8,12 +8,15 @@ public final class WeightStore {
   /// Places to probe, in network order: filled while the networks are built.
   public private(set) var sites: [Site] = []
 
-  private var convolutions: [(path: String, weight: ConvolutionWeight)] = []
+  /// How packed weights are kept; nil for as they lie in the file.
+  private let precision: WeightPrecision?
+  private var packed: [(path: String, weight: any PackedWeight)] = []
   private var consumed: Set<String> = []
   private var problems: [String] = []
 
-  public init(_ tensors: [StoredTensor], label: String) throws {
+  public init(_ tensors: [StoredTensor], label: String, precision: WeightPrecision? = nil) throws {
     self.label = label
+    self.precision = precision
     self.tensors = [:]
     self.tensors.reserveCapacity(tensors.count)
     for tensor in tensors {
@@ -52,18 +55,20 @@ public final class WeightStore {
     for tensor in tensors.values { tensor.releasePages() }
   }
 
-  /// Gives back what one network's weights take in memory: pages of the files and packed convolutions. Both come again when the network is used.
+  /// Gives back what one network's weights take in memory: pages of the files and packed weights. Both come again when the network is used.
   func release(_ network: String) {
-    for (path, weight) in convolutions where path.hasPrefix(network + ".") { weight.release() }
+    for (path, weight) in packed where path.hasPrefix(network + ".") { weight.release() }
     for (name, tensor) in tensors where name.hasPrefix(network + ".") { tensor.releasePages() }
   }
 
   /// Bytes of one network's weights as Float32.
   func bytes(_ network: String) -> Int { tensors.reduce(0) { $1.key.hasPrefix(network + ".") ? $0 + 4 * $1.value.count : $0 } }
 
-  fileprivate func add(_ weight: ConvolutionWeight, _ path: String) { convolutions.append((path, weight)) }
+  fileprivate func add(_ weight: any PackedWeight, _ path: String) { packed.append((path, weight)) }
 
   fileprivate func take(_ name: String, _ shape: Shape) -> Tensor? { checked(name, shape)?.values }
+
+  fileprivate func values(_ name: String, _ shape: Shape) -> WeightValues { WeightValues(checked(name, shape)?.stored, shape, precision) }
 
   /// The tensor as it lies in the file and its values.
   fileprivate func checked(_ name: String, _ shape: Shape) -> (stored: StoredTensor, values: Tensor)? {
@@ -112,7 +117,14 @@ public struct WeightScope {
 
   /// The weight of a convolution, `[out, in, kh, kw]`: checked now, read and packed when it is used.
   func convolutionWeight(_ shape: Shape) -> ConvolutionWeight {
-    let weight = ConvolutionWeight(store.checked("\(path).weight", shape)?.stored, shape)
+    let weight = ConvolutionWeight(store.values("\(path).weight", shape))
+    store.add(weight, path)
+    return weight
+  }
+
+  /// The weight of a linear layer, `[out, in]` (or `[out, in, 1, 1]`): checked now, read and packed when it is used.
+  func linearWeight(_ shape: Shape) -> LinearWeight {
+    let weight = LinearWeight(store.values("\(path).weight", shape))
     store.add(weight, path)
     return weight
   }
