@@ -51,6 +51,8 @@ public struct GenerationParameters: Codable, Sendable, Equatable {
   public var variant: String?
   /// True when the UNet's moving average was used.
   public var ema: Bool?
+  /// `f16` when weights were rounded to half precision; nil for as they lie in the files.
+  public var weights: String?
   /// `on`, `off` or `auto` (nil): whether the picture was decoded in tiles.
   public var vaeTiling: String?
   /// Share of the steps that an initial picture goes through, 0 to 1; only with `initImage`.

@@ -16,8 +16,8 @@ struct WeightValues: Sendable {
   let half: Bool
   let read: @Sendable () -> Tensor
 
-  init(_ values: Tensor) {
-    (shape, half) = (values.shape, false)
+  init(_ values: Tensor, half: Bool = false) {
+    (shape, self.half) = (values.shape, half)
     read = { values }
   }
 

@@ -10,6 +10,8 @@ public final class WeightStore {
 
   /// How packed weights are kept; nil for as they lie in the file.
   private let precision: WeightPrecision?
+  /// Numbers kept in half precision.
+  private var halves = 0
   private var packed: [(path: String, weight: any PackedWeight)] = []
   private var consumed: Set<String> = []
   private var problems: [String] = []
@@ -61,17 +63,29 @@ public final class WeightStore {
     for (name, tensor) in tensors where name.hasPrefix(network + ".") { tensor.releasePages() }
   }
 
+  /// Bytes that the weights which the networks have taken need in memory.
+  public var memoryBytes: Int { consumed.reduce(0) { $0 + 4 * (tensors[$1]?.count ?? 0) } - 2 * halves }
+
   /// Bytes of one network's weights as Float32.
   func bytes(_ network: String) -> Int { tensors.reduce(0) { $1.key.hasPrefix(network + ".") ? $0 + 4 * $1.value.count : $0 } }
 
   fileprivate func add(_ weight: any PackedWeight, _ path: String) { packed.append((path, weight)) }
 
-  fileprivate func take(_ name: String, _ shape: Shape) -> Tensor? { checked(name, shape)?.values }
+  fileprivate func take(_ name: String, _ shape: Shape) -> Tensor? {
+    var values: Tensor?
+    _ = checked(name, shape) { values = try $0.float32() }
+    return values
+  }
 
-  fileprivate func values(_ name: String, _ shape: Shape) -> WeightValues { WeightValues(checked(name, shape)?.stored, shape, precision) }
+  /// A weight that is read when it is packed.
+  fileprivate func values(_ name: String, _ shape: Shape) -> WeightValues {
+    let values = WeightValues(checked(name, shape) { try $0.check(precision) }, shape, precision)
+    if values.half { halves += shape.count }
+    return values
+  }
 
-  /// The tensor as it lies in the file and its values.
-  fileprivate func checked(_ name: String, _ shape: Shape) -> (stored: StoredTensor, values: Tensor)? {
+  /// The tensor as it lies in the file once its shape is as expected and `read` has not thrown; what is wrong is kept for `finish`.
+  private func checked(_ name: String, _ shape: Shape, _ read: (StoredTensor) throws -> Void) -> StoredTensor? {
     guard var stored = tensors[name] else {
       problems.append("\(name) \(shape) is missing")
       return nil
@@ -85,7 +99,8 @@ public final class WeightStore {
       return nil
     }
     do {
-      return (stored, try stored.float32())
+      try read(stored)
+      return stored
     } catch {
       problems.append("\(error)")
       return nil
