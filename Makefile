@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 VENV ?= .venv
 # Executions of each fuzz target, and which of them.
 RUNS ?= 1000000
-FUZZ ?= safetensors pickle zip config image-metadata
+FUZZ ?= safetensors pickle zip npy npz config image-metadata
 # Turns of `make bench`.
 TURNS ?= 5
 
