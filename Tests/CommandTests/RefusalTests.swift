@@ -115,7 +115,7 @@ import Testing
     for words in [
       ["heatmap", "a red house", "--image", "a.png", "--words", "hous"],
       ["information", "a red house", "--image", "a.png", "--word", "hous"],
-      ["patch", "a red house", "--mode", "tokens", "--words", "hous"], ["patch", "a red house", "a boat", "--region", "hous"],
+      ["patch", "a red house", "--mode", "tokens", "--words", "hous"], ["patch", "a boat", "a red house", "--region", "hous"],
     ] {
       expectError(try place.run(words + ["-o", "x.png"]), 64, "no word 'hous'", "did you mean 'house'?")
     }
