@@ -1,7 +1,7 @@
 // swift-tools-version: 6.0
 import PackageDescription
 
-// Floors, top to bottom: sdlab -> Plots -> Engine -> Kernels and system libraries (ARCHITECTURE.md).
+// Floors, top to bottom: sdlab -> Analysis, Training, Plots -> Engine -> Kernels and system libraries (ARCHITECTURE.md).
 let package = Package(
   name: "sdlab",
   products: [
@@ -27,6 +27,8 @@ let package = Package(
     .target(
       name: "Analysis", dependencies: ["Engine", "Kernels", "COpenBLAS", .product(name: "Crypto", package: "swift-crypto")]),
     .target(
+      name: "Training", dependencies: ["Engine", "CCairo", .product(name: "Crypto", package: "swift-crypto")]),
+    .target(
       name: "Plots",
       dependencies: [
         "CCairo", "CPango", "CPNG",
@@ -36,7 +38,7 @@ let package = Package(
     .executableTarget(
       name: "sdlab",
       dependencies: [
-        "Analysis", "Engine", "Plots",
+        "Analysis", "Engine", "Plots", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Crypto", package: "swift-crypto"),
       ]),
@@ -44,6 +46,7 @@ let package = Package(
     .target(name: "TestSupport", dependencies: ["Engine"], path: "Tests/TestSupport"),
     .testTarget(name: "EngineTests", dependencies: ["Engine", "TestSupport"]),
     .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "Engine", "TestSupport"]),
+    .testTarget(name: "TrainingTests", dependencies: ["Training", "Engine", "TestSupport"]),
     .testTarget(name: "PlotsTests", dependencies: ["Plots"]),
     .testTarget(name: "CommandTests", dependencies: ["sdlab", "Analysis", "Engine"]),
   ]

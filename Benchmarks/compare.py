@@ -1,7 +1,7 @@
-"""The passes of SD v1.5's shape (float32, random weights) beside PyTorch, turn by turn: a UNet step of batch 2 at 64x64 latents and 77 tokens, and the VAE over
+"""The passes of SD v1.5's shape (float32, random weights) beside PyTorch and OpenVINO, turn by turn: a UNet step of batch 2 at 64x64 latents and 77 tokens, and the VAE over
 512x512 pixels.
 
-    compare.py [--work unet,decode,encode] [--sdlab-bench .build/release/sdlab-bench] [--model DIR] [--turns 5] [--threads N] [--write]
+    compare.py [--work unet,decode,encode] [--peers torch,openvino] [--sdlab-bench .build/release/sdlab-bench] [--model DIR] [--turns 5] [--threads N] [--write]
 
 `make bench` sets everything up and writes Benchmarks/RESULTS.md, which has one table for each kind of processor. Each turn is a process of its own,
 warms up with one pass and times the next; the programs take turns, so that other work on the machine meets all of them. Processor seconds (user and
@@ -29,7 +29,8 @@ from torch_pass import UNET, VAE  # noqa: E402
 
 WORK = {"unet": "UNet step, batch 2, 64x64 latents", "decode": "VAE decode, 512x512", "encode": "VAE encode, 512x512"}
 SIZES = {"unet": (2, 64, 64), "decode": (1, 64, 64), "encode": (1, 512, 512)}
-PEERS = {"PyTorch": "contiguous", "PyTorch, channels last": "channels_last"}
+COLUMNS = ("sdlab", "PyTorch", "PyTorch, channels last", "OpenVINO")
+LAYOUTS = {"PyTorch": "contiguous", "PyTorch, channels last": "channels_last"}
 
 
 def model(folder):
@@ -49,11 +50,18 @@ def model(folder):
     return folder
 
 
-def peer(work, layout, threads):
-    out = subprocess.run([sys.executable, HERE / "peers/torch_pass.py", "--work", work, "--layout", layout, "--repeats", "1", "--threads", str(threads)],
-                         check=True, capture_output=True, text=True).stdout
-    report = json.loads(out.splitlines()[-1])
+def last_line(*command):
+    out = subprocess.run([sys.executable, *map(str, command)], check=True, capture_output=True, text=True).stdout
+    return json.loads(out.splitlines()[-1])
+
+
+def torch_pass(work, layout, threads):
+    report = last_line(HERE / "peers/torch_pass.py", "--work", work, "--layout", layout, "--repeats", 1, "--threads", threads)
     return report | report["runs"][layout]
+
+
+def openvino_pass(work, cache, threads):
+    return last_line(HERE / "peers/openvino_pass.py", "--work", work, "--cache", cache, "--repeats", 1, "--threads", threads)
 
 
 def ours(work, binary, folder, threads):
@@ -70,9 +78,14 @@ def spread(runs):
 
 
 def compare(work, o, folder):
-    """Runs all turns of one kind of work; a row of the table and what the peer says about the machine."""
-    columns = {"sdlab": lambda: ours(work, o.sdlab_bench, folder, o.threads)} | {
-        name: (lambda layout=layout: peer(work, layout, o.threads)) for name, layout in PEERS.items()}
+    """Runs all turns of one kind of work; a row of the table and what the peers say about the machine."""
+    columns = {"sdlab": lambda: ours(work, o.sdlab_bench, folder, o.threads)}
+    if "torch" in o.peers:
+        columns |= {name: (lambda layout=layout: torch_pass(work, layout, o.threads)) for name, layout in LAYOUTS.items()}
+    if "openvino" in o.peers:
+        cache = folder / "openvino"
+        subprocess.run([sys.executable, HERE / "peers/openvino_pass.py", "--work", work, "--cache", cache, "--convert"], check=True, capture_output=True)
+        columns["OpenVINO"] = lambda: openvino_pass(work, cache, o.threads)
     results = {name: [] for name in columns}
     print(f"{WORK[work]}\nturn " + "".join(f"{name:>26}" for name in columns) + "   wall seconds (processor seconds)")
     for turn in range(o.turns):
@@ -84,12 +97,20 @@ def compare(work, o, folder):
     best = {name: min(r["min"] for r in runs) for name, runs in results.items()}
     middle = {name: statistics.median(r["min"] for r in runs) for name, runs in results.items()}
     used = {name: min(r["processor"] for r in runs) for name, runs in results.items()}
-    fastest = min(PEERS, key=lambda n: best[n])
-    print(f"sdlab / {fastest}: {best['sdlab'] / best[fastest]:.2f} of the wall time, {used['sdlab'] / used[fastest]:.2f} of the processor time (best turns; below 1 is faster)")
-    peak = {name: max(r["peakMiB"] for r in runs) for name, runs in results.items()}
-    row = (f"| {WORK[work]} | {spread(results['sdlab'])} | " + " | ".join(spread(results[n]) for n in PEERS)
-           + f" | {best['sdlab'] / best[fastest]:.2f} | {middle['sdlab'] / middle[fastest]:.2f} | {used['sdlab'] / used[fastest]:.2f} | {peak['sdlab']:,} / {peak[fastest]:,} |")
-    return row, results["PyTorch"][0], results["sdlab"][0]["about"]
+
+    def ratios(names):
+        """Of the best turns, the medians and the processor time, to the fastest of these peers."""
+        names = [n for n in names if n in best]
+        if not names:
+            return "not measured"
+        n = min(names, key=lambda n: best[n])
+        return f"{best['sdlab'] / best[n]:.2f} ({middle['sdlab'] / middle[n]:.2f}, {used['sdlab'] / used[n]:.2f})"
+
+    cells = [spread(results[n]) if n in results else "not measured" for n in COLUMNS]
+    memory = " / ".join(f"{max(r['peakMiB'] for r in results[n]):,}" if n in results else "-" for n in ("sdlab", "PyTorch, channels last", "OpenVINO"))
+    row = "| " + " | ".join([WORK[work], *cells, ratios(LAYOUTS), ratios(["OpenVINO"]), memory]) + " |"
+    print(row)
+    return row, {k: v for runs in results.values() for k, v in runs[0].items() if k in ("torch", "diffusers", "openvino", "cpu", "flags")}, results["sdlab"][0]["about"]
 
 
 def write(kind, lines):
@@ -103,6 +124,7 @@ def write(kind, lines):
 def main():
     o = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     o.add_argument("--work", default="unet,decode,encode")
+    o.add_argument("--peers", default="torch,openvino")
     o.add_argument("--sdlab-bench", type=Path, default=HERE.parent / ".build/release/sdlab-bench")
     o.add_argument("--model", type=Path, default=HERE.parent / "out/sd15-shape")
     o.add_argument("--turns", type=int, default=5)
@@ -110,19 +132,24 @@ def main():
     o.add_argument("--write", action="store_true", help="write the table to RESULTS.md")
     o = o.parse_args()
     folder = model(o.model)
-    rows, about, mine = [], None, None
+    rows, about, mine = [], {}, None
     for work in o.work.split(","):
-        row, about, mine = compare(work, o, folder)
+        row, facts, mine = compare(work, o, folder)
+        about |= facts
         rows.append(row)
+    if not o.write:
+        return
+    if "cpu" not in about:
+        raise SystemExit("--write needs PyTorch among the peers, which says what processor this is")
     level = next((f for f in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if f in about["flags"]), platform.machine())
+    versions = ", ".join(f"{name} {about.get(name, 'not measured')}" for name in ("torch", "diffusers", "openvino"))
     lines = [
-        f"{datetime.date.today():%d %B %Y}, {about['cpu']}, {o.threads} threads of {os.cpu_count()} processors; torch {about['torch']}, diffusers {about['diffusers']},"
-        f" Python {platform.python_version()}; {o.turns} turns, load at the end {os.getloadavg()[0]:.1f}.",
-        "", "| work, float32 | sdlab, s | " + " | ".join(f"{n}, s" for n in PEERS) + " | ratio of the best | of the medians | of processor time | peak MiB, sdlab / peer |",
-        "| --- " * (6 + len(PEERS)) + "|", *rows]
+        f"{datetime.date.today():%d %B %Y}, {about['cpu']}, {o.threads} threads of {os.cpu_count()} processors; {versions}, Python {platform.python_version()};"
+        f" {o.turns} turns, load at the end {os.getloadavg()[0]:.1f}.",
+        "", "| work, float32 | " + " | ".join(f"{n}, s" for n in COLUMNS) + " | of PyTorch's time | of OpenVINO's | peak MiB: sdlab / PyTorch / OpenVINO |",
+        "| --- " * (4 + len(COLUMNS)) + "|", *rows]
     print("\n".join(lines) + f"\nsdlab: {mine}")
-    if o.write:
-        write({"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512 with BF16", "amx_bf16": "AMX"}.get(level, level), lines)
+    write({"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512 with BF16", "amx_bf16": "AMX"}.get(level, level), lines)
 
 
 if __name__ == "__main__":

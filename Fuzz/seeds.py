@@ -10,6 +10,7 @@ import pickle
 import struct
 import sys
 import zipfile
+import zlib
 from collections import OrderedDict
 
 
@@ -67,6 +68,13 @@ def checkpoint(data, storages, method=zipfile.ZIP_STORED):
     return out.getvalue()
 
 
+def npy(descr, shape, data, fortran=False, version=1):
+    text = f"{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}"
+    size = "<H" if version == 1 else "<I"
+    text += " " * (-(8 + struct.calcsize(size) + len(text) + 1) % 64) + "\n"
+    return b"\x93NUMPY" + bytes([version, 0]) + struct.pack(size, len(text)) + text.encode() + data
+
+
 def seeds():
     floats = struct.pack("<6f", 1, -2, 0.5, 3e-39, 0, 7)
     yield "safetensors", "types", safetensors({
@@ -104,6 +112,28 @@ def seeds():
     yield "zip", "deflated", checkpoint(model, storages, zipfile.ZIP_DEFLATED)
     end = struct.pack("<IQHHIIQQQQ", 0x06064B50, 44, 45, 45, 0, 0, 0, 0, 0, 0) + struct.pack("<IIQI", 0x07064B50, 0, 0, 1)
     yield "zip", "zip64", end + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+
+    arrays = {}
+    for kind, size in (("<f4", 4), ("<f8", 8), ("<f2", 2), ("<i4", 4), ("<i8", 8), ("|u1", 1)):
+        arrays[kind] = npy(kind, "(2, 3)", bytes(range(6 * size)))
+        yield "npy", kind.strip("<|"), arrays[kind]
+    for version in (1, 2, 3):
+        yield "npy", f"version{version}", npy("<f4", "(2, 3)", floats, version=version)
+    yield "npy", "fortran", npy("<f4", "(3, 2)", floats, fortran=True)
+    yield "npy", "scalar", npy("<f8", "()", struct.pack("<d", 7))
+    yield "npy", "empty", npy("<f4", "(0, 5)", b"")
+    yield "npy", "long", npy("<f4", "(6L,)", floats)
+    yield "npy", "large", npy("<f4", "(4611686018427387904, 4)", b"")
+    for label, method in (("stored", zipfile.ZIP_STORED), ("deflated", zipfile.ZIP_DEFLATED)):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", method) as z:
+            z.writestr("a.npy", arrays["<f4"])
+            z.writestr("b.npy", npy("<f8", "(2, 2, 2)", bytes(64)))
+        yield "npz", label, b"\0" + out.getvalue()
+    yield "npz", "entry", b"\1" + arrays["<i8"]
+    for label, content in (("f4", arrays["<f4"]), ("zeros", npy("<f4", "(4000,)", bytes(16000)))):
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        yield "npz", f"stream-{label}", b"\2" + struct.pack("<H", len(content)) + packer.compress(content) + packer.flush()
 
     resources = pathlib.Path(__file__).resolve().parent.parent / "Resources/scenes-model"
     for path in sorted(resources.glob("*/*config.json")):

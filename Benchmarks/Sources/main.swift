@@ -3,7 +3,13 @@ import Foundation
 
 // sdlab-bench MODEL unet|decode|encode [ROWS H W REPEATS]: seconds of one forward pass, several times, and what it took of memory.
 let arguments = CommandLine.arguments
-let source = try ModelSource.resolve(arguments.count > 1 && arguments[1] != "-" ? arguments[1] : nil)
+let source: ModelSource
+do {
+  source = try ModelSource.resolve(arguments.count > 1 && arguments[1] != "-" ? arguments[1] : nil)
+} catch {
+  FileHandle.standardError.write(Data("sdlab-bench: \(error)\n".utf8))
+  exit(66)
+}
 let what = arguments.count > 2 ? arguments[2] : "unet"
 let numbers = arguments.dropFirst(3).compactMap(Int.init)
 let rows = numbers.first ?? 2

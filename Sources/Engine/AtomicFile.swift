@@ -107,9 +107,10 @@ public enum AtomicFile {
 
   private static let unfinished = Unfinished()
 
-  /// For folders that are filled under a temporary name.
-  static func willWrite(_ path: String) { unfinished.insert(path) }
-  static func hasWritten(_ path: String) { unfinished.remove(path) }
+  /// For folders that are filled under a temporary name, and for files in them that are written without `write`: nothing begins any more once an
+  /// interrupted program cleans up.
+  package static func willWrite(_ path: String) { unfinished.insert(path) }
+  package static func hasWritten(_ path: String) { unfinished.remove(path) }
 
   /// Names of temporary files and folders that exist now.
   private final class Unfinished: @unchecked Sendable {
@@ -120,7 +121,10 @@ public enum AtomicFile {
     func removeFiles() {
       // Never unlocked: whoever wants to begin a file now waits for the end.
       lock.lock()
-      for p in paths where unlink(p) != 0 { try? FileManager.default.removeItem(atPath: p) }
+      for p in paths where unlink(p) != 0 {
+        // A file that another thread was just writing may still appear in the folder.
+        for _ in 0..<5 where access(p, F_OK) == 0 { try? FileManager.default.removeItem(atPath: p) }
+      }
     }
   }
 }

@@ -96,14 +96,14 @@ struct Estimate: Encodable {
       encode = vae.encoderCost(height: height, width: width)
       encodings = (request.initialImage == nil ? 0 : 1) + (request.mask == nil ? 0 : 1)
 
-      // Weights are held as Float32, some of them transformed. Buffers of other sizes that lie free take three quarters more than those in use (measured on the
+      // Buffers of other sizes that lie free take three quarters more than those in use (measured on the
       // embedded model from 64 to 512 pixels), the process by itself some 60 MB.
-      let weights = model.source.weights.taken.reduce(0) { $0 + (model.source.weights.tensors[$1]?.count ?? 0) }
+      let weights = model.source.weights.memoryBytes
       let encoding =
         encodings == 0 || Tiling.auto.isTiled(width: run.parameters.width, height: run.parameters.height, vae) ? 0 : encode.activations
       let activations = max(unet.times(run.batch * rowsPerImage).activations, decode.activations, encoding)
       let transformed = unet.transformedWeights + decode.transformedWeights + (encodings == 0 ? 0 : encode.transformedWeights)
-      memoryBytes = 4 * (Double(weights) + transformed) + 1.75 * 4 * activations + 60e6
+      memoryBytes = Double(weights) + 4 * transformed + 1.75 * 4 * activations + 60e6
     }
   }
 

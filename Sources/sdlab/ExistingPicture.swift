@@ -2,10 +2,12 @@ import Analysis
 import Engine
 import Foundation
 
-/// A picture that is there: a file, or an image of a run.
+/// A picture that is there: a file, an image of a run, or what a prompt made.
 struct ExistingPicture {
   let picture: Picture
   let name: String
+  /// Of which it is an image; nil for a file.
+  let run: URL?
 
   /// - Throws: `InputError` when there is neither a file nor a run of this name, or the run has no such image.
   init(_ name: String, index: Int, store: RunStore) throws {
@@ -23,15 +25,38 @@ struct ExistingPicture {
           hint: near.isEmpty ? "give a PNG, a JPEG or a run" : "did you mean \(near.joined(separator: " or "))?")
       }
       picture = try Picture(url: URL(fileURLWithPath: name))
+      run = nil
       return
     }
     guard store.names(name) else {
       throw InputError(.missing, "\(name): no picture and no run of this name", hint: "give a PNG, a JPEG or a run (`sdlab runs list`)")
     }
-    let run = try store.open(name)
-    let count = run.manifest.spec.parameters.count
+    (picture, run) = try Self.image(of: store.open(name), index, name)
+  }
+
+  /// The picture of a prompt, by a run that is made now or is there.
+  init(prompt: String, index: Int, _ store: RunStore, again: Bool, run: () throws -> PictureRun) throws {
+    name = prompt
+    let run = try run()
+    try Self.check(index, run.request.count, prompt)
+    (picture, self.run) = try Self.image(of: run.trace(store, [], again: again), index, prompt)
+  }
+
+  /// True for what is neither written like a picture's file nor names a run.
+  static func isPrompt(_ name: String, _ store: RunStore) -> Bool {
+    var isFolder: ObjCBool = false
+    let isThere = FileManager.default.fileExists(atPath: name, isDirectory: &isFolder)
+    let ending = URL(fileURLWithPath: name).pathExtension.lowercased()
+    return !isThere && !["png", "jpg", "jpeg"].contains(ending) && !store.names(name)
+  }
+
+  private static func image(of run: RunFolder, _ index: Int, _ name: String) throws -> (Picture, URL) {
+    try check(index, run.manifest.spec.parameters.count, name)
+    return (try run.picture(index), run.url)
+  }
+
+  private static func check(_ index: Int, _ count: Int, _ name: String) throws {
     guard (0..<count).contains(index) else { throw InputError(.usage, "--index \(index): \(name) has \(count) images") }
-    picture = try run.picture(index)
   }
 
   /// With sides that the VAE takes: rounded down to multiples of its factor, as `--init-image` is.

@@ -10,17 +10,18 @@ struct Features: ParsableCommand {
     discussion: """
       DIFT (Tang et al. 2023): both pictures are noised to one timestep, the features of one up block are averaged over several noises, and a place of the first \
       picture is looked for in the second by cosine similarity. Without --point, places that are each other's most similar are shown. A picture is a \
-      PNG or JPEG, or a run.
+      PNG or JPEG, a run, or a prompt, for which a run is made with all options of `generate`.
 
       Examples:
         sdlab features house.png other.png --point 20,30 --point 41,52
+        sdlab features "a red house" "a blue house" --steps 20 --point 20,30
         sdlab features runs/a-red-house-42-1a2b3c4d photo.png --prompt "a red house" --arrays features.safetensors
       """)
 
-  @Argument(help: ArgumentHelp("The picture, or run, that has the places.", valueName: "image-a"))
+  @Argument(help: ArgumentHelp("The picture, run or prompt that has the places.", valueName: "image|run|prompt"))
   var first: String
 
-  @Argument(help: ArgumentHelp("The picture, or run, in which they are looked for.", valueName: "image-b"))
+  @Argument(help: ArgumentHelp("The one in which they are looked for.", valueName: "image|run|prompt"))
   var second: String
 
   @Option(
@@ -45,7 +46,7 @@ struct Features: ParsableCommand {
   var ensemble = DiffusionFeatures.ensemble
 
   @Option(help: ArgumentHelp("Seed of the noises, the same for both pictures.", valueName: "k"))
-  var seed: UInt64 = 42
+  var noiseSeed: UInt64 = 42
 
   @Option(help: ArgumentHelp("Which image of a run with several, from 0.", valueName: "i"))
   var index = 0
@@ -57,8 +58,10 @@ struct Features: ParsableCommand {
   var arrays: String?
 
   @OptionGroup(title: "Figure") var figure: FigureOptions
-  @OptionGroup(title: "Runs") var runs: StoreOptions
+  @OptionGroup(title: "Runs") var runs: RunOptions
   @OptionGroup(title: "Model") var model: ModelOptions
+  @OptionGroup(title: "Sampling") var sampling: SamplingOptions
+  @OptionGroup(title: "Picture") var picture: PictureOptions
   @OptionGroup(title: "Reports") var report: ReportOptions
 
   func run() throws {
@@ -74,7 +77,7 @@ struct Features: ParsableCommand {
     let target = try figure.target(
       default: "features-\(OutputFile.slug(Self.stem(first)))-\(OutputFile.slug(Self.stem(second)))",
       alsoWriting: arraysFile.map { [$0] } ?? [])
-    let subjects = try [first, second].map { try ExistingPicture($0, index: index, store: runs.store) }
+    let (subjects, loaded) = try subjects()
     for (point, text) in zip(given, points) {
       let p = subjects[0].picture
       guard (0..<p.width).contains(point.x), (0..<p.height).contains(point.y) else {
@@ -83,7 +86,6 @@ struct Features: ParsableCommand {
           hint: "x from 0 to \(p.width - 1), y from 0 to \(p.height - 1)")
       }
     }
-    let loaded = try model.load(report)
     let text = try loaded.embedding(loaded.tokenize(prompt))
     if let warning = try loaded.tokenize(prompt).warning { report.warn(warning) }
     let fitted = try subjects.map { try $0.fitted(to: loaded.vae.config, report) }
@@ -96,7 +98,7 @@ struct Features: ParsableCommand {
     var bar = ProgressBar("features", total: 2 * ensemble, quiet: report.quiet)
     let sides = try fitted.map { picture in
       let latents = try loaded.encode(picture.tensor)
-      var random = TorchRandom(seed: seed)
+      var random = TorchRandom(seed: noiseSeed)
       let noise = random.normal(nhwc: [ensemble, latents.shape[1], latents.shape[2], latents.shape[3]])
       var done = 0
       let features = try DiffusionFeatures(loaded, latents: latents, text: text, block: block, timestep: at, noise: noise) { count in
@@ -132,8 +134,9 @@ struct Features: ParsableCommand {
     if report.json {
       try StandardOutput.json(
         Report(
-          figure: target.url.relativePath, arrays: arraysFile?.relativePath, block: "unet.up_blocks.\(block).out", timestep: at,
-          ensemble: ensemble, seed: seed, prompt: prompt, channels: sides[0].features.channels,
+          figure: target.url.relativePath, runs: subjects.map { $0.run?.relativePath }, arrays: arraysFile?.relativePath,
+          block: "unet.up_blocks.\(block).out", timestep: at,
+          ensemble: ensemble, seed: noiseSeed, prompt: prompt, channels: sides[0].features.channels,
           cells: sides.map { [$0.features.size.height, $0.features.size.width] }, matches: rows,
           mutual: mutual.map { .init(from: pixel($0.from, 0), to: pixel($0.to, 1), similarity: $0.similarity) },
           mutualShare: drawing.share))
@@ -150,6 +153,22 @@ struct Features: ParsableCommand {
     }
   }
 
+  /// Both pictures, those of prompts made now, and the model. Those that are there are looked at first: nothing is made beside a name that is wrong.
+  private func subjects() throws -> ([ExistingPicture], StableDiffusion) {
+    let store = runs.store
+    let there = try [first, second].map { name in
+      ExistingPicture.isPrompt(name, store) ? nil : try ExistingPicture(name, index: index, store: store)
+    }
+    let loaded = try model.load(report)
+    let all = try zip([first, second], there).map { name, found in
+      try found
+        ?? ExistingPicture(prompt: name, index: index, store, again: runs.again) {
+          try PictureRun.prepare(name, model, sampling, picture, report, loaded: loaded).run
+        }
+    }
+    return (all, loaded)
+  }
+
   private struct Found {
     let match: Correspondence.Match
     let map: [Float]
@@ -157,7 +176,13 @@ struct Features: ParsableCommand {
     let back: Correspondence.Pixel
   }
 
-  private static func stem(_ path: String) -> String { URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent }
+  /// How a subject is called: a picture's name without its ending, a run's without its folders, a prompt as it is.
+  private static func stem(_ subject: String) -> String {
+    if subject.contains(" ") && !FileManager.default.fileExists(atPath: subject) { return subject }
+    let url = URL(fileURLWithPath: subject)
+    return ["png", "jpg", "jpeg"].contains(url.pathExtension.lowercased())
+      ? url.deletingPathExtension().lastPathComponent : url.lastPathComponent
+  }
 
   private static func point(_ text: String) throws -> Correspondence.Pixel {
     let parts = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0.filter { $0 != " " }) }
@@ -195,6 +220,8 @@ struct Features: ParsableCommand {
       let backDistance: Double
     }
     let figure: String
+    /// Runs that the pictures are of; null for a file.
+    let runs: [String?]
     let arrays: String?
     let block: String
     let timestep: Int

@@ -12,6 +12,7 @@ struct Generate: ParsableCommand {
         sdlab generate "a red house at night"
         sdlab generate "a blue boat" --sampler dpmpp-2m --steps 25 --count 4
         sdlab generate "a yellow tree" --init-image house.png --strength 0.6
+        sdlab generate "a blue house" --inversion runs/a-red-house-42-1a2b3c4d --skip 4
       """)
 
   @Argument(help: "What the picture shows.")
@@ -20,6 +21,8 @@ struct Generate: ParsableCommand {
   @OptionGroup(title: "Model") var model: ModelOptions
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
   @OptionGroup(title: "Picture") var picture: PictureOptions
+  @OptionGroup(title: "Inversion") var inverted: InversionOptions
+  @OptionGroup(title: "Runs") var runs: StoreOptions
   @OptionGroup(title: "Output") var output: OutputOptions
   @OptionGroup(title: "Reports") var report: ReportOptions
 
@@ -30,7 +33,7 @@ struct Generate: ParsableCommand {
   var latentsOut: String?
 
   func run() throws {
-    let inputs = try picture.inputs()
+    let inputs = try inverted.inputs(picture, runs.store)
     let count = picture.count ?? inputs.initLatents?.content.shape[0] ?? 1
     let name = "\(OutputFile.slug(prompt))-\(sampling.seed)"
     let files = try PictureFiles(

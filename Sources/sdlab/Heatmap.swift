@@ -89,9 +89,7 @@ struct Heatmap: ParsableCommand {
   }
 
   private func wordList(_ subject: HeatmapSubject) throws -> [String] {
-    let given = words?.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
-    if let given, given.isEmpty { throw InputError(.usage, "--words: expected words separated by commas, found '\(words ?? "")'") }
-    let names = given ?? subject.prompt.distinctWords
+    let names = try words.map { try commaList($0, "--words") } ?? subject.prompt.distinctWords
     guard !names.isEmpty else {
       throw InputError(.usage, "the prompt has no words to make maps of", hint: "give --words with --method ovam")
     }

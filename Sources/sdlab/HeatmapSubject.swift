@@ -46,7 +46,7 @@ struct HeatmapSubject {
       check: { prompt in
         // A stored run's words are looked up when its maps are made.
         if !verb.runs.store.names(verb.subject), verb.method != .ovam, let words = verb.words {
-          for word in words.split(separator: ",") { _ = try prompt.positions(of: word.trimmingCharacters(in: .whitespaces)) }
+          for word in try commaList(words, "--words") { _ = try prompt.places(of: word) }
         }
       },
       captures: { _ in

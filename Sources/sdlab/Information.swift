@@ -98,10 +98,7 @@ struct Information: ParsableCommand {
   }
 
   private func contrasts(_ prompt: TokenizedPrompt) throws -> [Contrast] {
-    func parts(_ text: String) -> [String] {
-      text.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
-    }
-    let swaps = try parts(swap ?? "").map { part in
+    let swaps = try (swap.map { try commaList($0, "--swap") } ?? []).map { part in
       let sides = part.split(separator: "=", omittingEmptySubsequences: false).map { $0.trimmingCharacters(in: .whitespaces) }
       guard sides.count == 2, sides.allSatisfy({ !$0.isEmpty }) else {
         throw InputError(.usage, "--swap \(part): expected two words", hint: "for example --swap house=boat")
@@ -109,9 +106,7 @@ struct Information: ParsableCommand {
       return Contrast(
         name: "\(sides[0]), not \(sides[1])", text: try PromptContrast.text(prompt, without: sides[0], replacement: sides[1]))
     }
-    if swap != nil, swaps.isEmpty { throw InputError(.usage, "--swap: expected a=b, found '\(swap ?? "")'") }
-    let names = words.map(parts) ?? (swap == nil ? prompt.distinctWords : [])
-    if words != nil, names.isEmpty { throw InputError(.usage, "--word: expected words separated by commas, found '\(words ?? "")'") }
+    let names = try words.map { try commaList($0, "--word") } ?? (swap == nil ? prompt.distinctWords : [])
     let out = try names.map { Contrast(name: $0, text: try PromptContrast.text(prompt, without: $0)) } + swaps
     guard !out.isEmpty else { throw InputError(.usage, "the prompt has no words to take out") }
     return out

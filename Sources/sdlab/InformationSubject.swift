@@ -25,9 +25,6 @@ struct InformationSubject {
   /// - Throws: `InputError` before anything long is computed.
   init(_ verb: Information) throws {
     self.verb = verb
-    guard verb.sampling.emphasis == .none else {
-      throw InputError(.usage, "--emphasis: words are taken out of prompts without emphasis only")
-    }
     let store = verb.runs.store
     if verb.image == nil, store.names(verb.subject) {
       let folder = try store.open(verb.subject)
@@ -43,11 +40,11 @@ struct InformationSubject {
     if let image = verb.image {
       guard verb.picture.initImage == nil else { throw InputError(.usage, "--image and --init-image: expected one of them") }
       let (run, pixels) = try PictureRun.prepare(lookingAt: image, verb.subject, verb.model, verb.sampling, verb.picture, verb.report)
-      prompt = try run.model.tokenize(run.request.prompt, longPrompt: run.request.longPrompt)
+      prompt = try run.model.tokenize(run.request.prompt, longPrompt: run.request.longPrompt, emphasis: run.request.emphasis)
       origin = .existing(run, pixels: pixels)
     } else {
       let (run, _) = try PictureRun.prepare(verb.subject, verb.model, verb.sampling, verb.picture, verb.report)
-      prompt = try run.model.tokenize(run.request.prompt, longPrompt: run.request.longPrompt)
+      prompt = try run.model.tokenize(run.request.prompt, longPrompt: run.request.longPrompt, emphasis: run.request.emphasis)
       guard (0..<run.request.count).contains(verb.index) else {
         throw InputError(.usage, "--index \(verb.index): the run has \(run.request.count) images")
       }
@@ -84,7 +81,7 @@ struct InformationSubject {
   private func measured(
     _ model: StableDiffusion, _ latents: Tensor, _ others: [String], clipSkip: Int, longPrompt: PromptOverflow, prediction: PredictionType?
   ) throws -> InformationMaps {
-    var prompts = try ([prompt.text, ""] + others).map { try model.tokenize($0, longPrompt: longPrompt) }
+    var prompts = try ([prompt.text, ""] + others).map { try model.tokenize($0, longPrompt: longPrompt, emphasis: prompt.emphasis) }
     TokenizedPrompt.equalizeChunks(&prompts)
     // As in the pipeline, clip skip does not reach the empty prompt.
     let conditions = try prompts.enumerated().map { i, prompt in try model.embedding(prompt, clipSkip: i == 1 ? 0 : clipSkip) }

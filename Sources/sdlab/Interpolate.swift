@@ -18,6 +18,7 @@ struct Interpolate: ParsableCommand {
         sdlab interpolate --path "a red house" "a red house at night" "a blue boat on the sea" --film way.png
         sdlab interpolate "a red house" --to-seed 7 --frames 12 --frames-out frames
         sdlab interpolate "a red house" --from-image a.png --to-image b.png --strength 0.4
+        sdlab interpolate "a red house" "a blue boat" --from-image a.png --to-image b.png --invert --steps 50
       """)
 
   @Argument(help: "The first and the last prompt; the last may be left out with --to-seed or --to-image.")
@@ -46,7 +47,13 @@ struct Interpolate: ParsableCommand {
   @Option(help: ArgumentHelp("The picture to end with, of the size of the first.", valueName: "file"))
   var toImage: String?
 
-  @Option(help: ArgumentHelp("How much of the pictures is redone, 0 to 1. Default: 0.5.", valueName: "s"))
+  @Flag(
+    help:
+      "Take both pictures back to noise by DDIM inversion, each told the prompt of its end, and go between these. Sampler ddim, guidance 1 unless given."
+  )
+  var invert = false
+
+  @Option(help: ArgumentHelp("How much of the pictures is redone, 0 to 1. Default: 0.5, with --invert 1.", valueName: "s"))
   var strength: Double?
 
   @Option(help: ArgumentHelp("Number of frames, 2 to 500. Default: 9, or as many more as show every prompt itself.", valueName: "n"))
@@ -100,6 +107,7 @@ struct Interpolate: ParsableCommand {
     let count = try frameCount(course)
     let most = adaptive ? budget ?? 5 * count : count
     let endings = try endings()
+    try checkInversion()
     let files = try InterpolationFiles(self, stations[0], count)
     if !output.dryRun { try OutputFile.check(files.all, force: output.force) }
 
@@ -112,12 +120,19 @@ struct Interpolate: ParsableCommand {
       loaded, parameters(loaded, stations[0], inputs), inputs, report: ReportOptions.quietly(report))
     _ = try run.indices()
     if output.dryRun {
-      return try Estimate(run, load: load, kept: run.plan([])).times(most, load: load).print(files: files.all, json: report.json)
+      // An inversion goes to noise and back: as much as two frames.
+      return try Estimate(run, load: load, kept: run.plan([])).times(most + (invert ? 4 : 0), load: load).print(
+        files: files.all, json: report.json)
     }
-    let way = try InterpolationPath(
-      run, prompts: stations, toSeed: toSeed, pictures: endings, ways: .init(noise: noise, embedding: embedding, latents: latents))
-    way.warnings.forEach { report.warn("\($0); --long-prompt chunk keeps it") }
     let store = runs.store
+    let inversions =
+      invert
+      ? try endings.map { try InvertedEndings($0, run, (stations[0], stations.last ?? stations[0]), store, again: runs.again, report) }
+      : nil
+    let way = try InterpolationPath(
+      run, prompts: stations, toSeed: toSeed, pictures: endings, inversions: inversions,
+      ways: .init(noise: noise, embedding: embedding, latents: latents))
+    way.warnings.forEach { report.warn("\($0); --long-prompt chunk keeps it") }
     var bar = ProgressBar("interpolating", total: count, quiet: report.quiet)
     var computed = 0
     let spacing = try AdaptiveSpacing<InterpolationFrame>(
@@ -138,7 +153,7 @@ struct Interpolate: ParsableCommand {
     }
     try files.write(self, spacing, stations, loaded)
     if report.json {
-      try StandardOutput.json(InterpolationReport(self, spacing, course, files, computed: computed))
+      try StandardOutput.json(InterpolationReport(self, spacing, course, files, inversions, computed: computed))
     } else {
       for file in files.all { try StandardOutput.line(file.relativePath) }
     }
@@ -212,6 +227,21 @@ struct Interpolate: ParsableCommand {
     return (a, b)
   }
 
+  private func checkInversion() throws {
+    guard invert else { return }
+    guard fromImage != nil else {
+      throw InputError(.usage, "--invert: there are no pictures to invert", hint: "give --from-image and --to-image")
+    }
+    if let other = sampling.chosenSampler, other != .ddim {
+      throw InputError(.usage, "--sampler \(other.rawValue): an inversion undoes the steps of ddim", hint: "leave --sampler out")
+    }
+    guard sampling.eta == 0 else { throw InputError(.usage, "--eta: ddim is inverted without fresh noise", hint: "leave --eta out") }
+    guard toSeed == nil else { throw InputError(.usage, "--to-seed: with --invert no noise is drawn", hint: "leave --to-seed out") }
+    guard strength.map({ $0 > 0 }) ?? true else {
+      throw InputError(.usage, "--strength \(strength ?? 0): expected more than 0: there would be nothing to invert")
+    }
+  }
+
   private func parameters(_ loaded: StableDiffusion, _ prompt: String, _ inputs: RunInputs) throws -> GenerationParameters {
     let size = try inputs.size(width: width, height: height, loaded.vae.config, native: loaded.nativeSize)
     var p = GenerationParameters(
@@ -220,7 +250,8 @@ struct Interpolate: ParsableCommand {
     sampling.apply(to: &p)
     model.apply(to: &p)
     p.initImage = inputs.initImage?.source
-    p.strength = inputs.initImage == nil ? nil : strength ?? 0.5
+    p.strength = inputs.initImage == nil ? nil : strength ?? (invert ? 1 : 0.5)
+    if invert { (p.sampler, p.guidance) = (SamplerName.ddim.rawValue, sampling.chosenGuidance ?? 1) }
     return p
   }
 }

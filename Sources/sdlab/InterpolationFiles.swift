@@ -54,10 +54,13 @@ struct InterpolationFiles {
     }
     let columns = count <= 6 ? count : count <= 15 ? (count + 2) / 3 : 6
     let rows = stride(from: 0, to: tiles.count, by: columns).map { Array(tiles[$0..<min($0 + columns, tiles.count)]) }
-    var facts = [loaded.source.displayName, verb.sampling.sampler.rawValue, "\(verb.sampling.steps) steps"]
+    let sampler = verb.invert ? SamplerName.ddim : verb.sampling.sampler
+    var facts = [loaded.source.displayName, sampler.rawValue, "\(verb.sampling.steps) steps"]
     facts.append(verb.toSeed.map { "seed \(verb.sampling.seed) to \($0) (\(verb.noise.rawValue))" } ?? "seed \(verb.sampling.seed)")
     if let from = verb.fromImage, let to = verb.toImage {
-      facts.append("\(Self.name(from)) to \(Self.name(to)) (\(verb.latents.rawValue), strength \(decimal(verb.strength ?? 0.5, 2)))")
+      facts.append(
+        "\(Self.name(from)) to \(Self.name(to)) (\(verb.invert ? "inverted, " : "")\(verb.latents.rawValue), strength \(decimal(verb.strength ?? (verb.invert ? 1 : 0.5), 2)))"
+      )
     }
     facts.append(verb.adaptive ? "adaptive" : "even t")
     facts.append("distances \(decimal(spacing.distances.min() ?? 0, 1)) to \(decimal(spacing.distances.max() ?? 0, 1))")
@@ -92,10 +95,14 @@ struct InterpolationReport: Encodable {
   let noise: String
   let embedding: String
   let latents: String?
+  /// Runs of the pictures' inversions.
+  let inversions: [String]?
 
   init(
-    _ verb: Interpolate, _ spacing: AdaptiveSpacing<InterpolationFrame>, _ course: Course, _ files: InterpolationFiles, computed: Int
+    _ verb: Interpolate, _ spacing: AdaptiveSpacing<InterpolationFrame>, _ course: Course, _ files: InterpolationFiles,
+    _ inversions: InvertedEndings?, computed: Int
   ) {
+    self.inversions = inversions?.runs
     sheet = files.sheet.relativePath
     film = files.film?.relativePath
     frames = files.frames.isEmpty ? nil : files.frames.map(\.relativePath)

@@ -29,10 +29,12 @@ struct InterpolationPath {
     }
   }
 
-  /// What the frames begin with. A picture that was inverted would be a third case: latents that are at the first step's noise level already.
+  /// What the frames begin with.
   private enum Start {
     case noise
     case pictures(Ending, Ending)
+    /// Latents that are at the noise level of the frames' first step already.
+    case inverted(InvertedEndings)
   }
 
   let course: Course
@@ -53,8 +55,10 @@ struct InterpolationPath {
   ///   - run: with the first prompt, and the first picture as its initial picture where there are pictures.
   ///   - prompts: all of them, the first included.
   ///   - pictures: the first and the last; the first is that of `run`.
+  ///   - inversions: of these pictures; nil: noise is added to them.
   init(
-    _ run: PictureRun, prompts: [String], toSeed: UInt64?, pictures: (RunInputs.Input<Picture>, RunInputs.Input<Picture>)?, ways: Ways
+    _ run: PictureRun, prompts: [String], toSeed: UInt64?, pictures: (RunInputs.Input<Picture>, RunInputs.Input<Picture>)?,
+    inversions: InvertedEndings? = nil, ways: Ways
   ) throws {
     let (model, request) = (run.model, run.request)
     self.ways = ways
@@ -74,7 +78,11 @@ struct InterpolationPath {
     let draws = pictures == nil ? 1 : 2
     let first = Self.noise(request.seed, request.randomNumbers, shape, draws: draws)
     noises = (first, toSeed.map { Self.noise($0, request.randomNumbers, shape, draws: draws) } ?? first)
-    start = try pictures.map { .pictures(try Ending($0, run), try Ending($1, run)) } ?? .noise
+    if let inversions {
+      start = .inverted(inversions)
+    } else {
+      start = try pictures.map { .pictures(try Ending($0, run), try Ending($1, run)) } ?? .noise
+    }
   }
 
   private static func noise(_ seed: UInt64, _ generator: GenerationRequest.RandomNumbers, _ shape: Shape, draws: Int) -> Tensor {
@@ -115,6 +123,12 @@ struct InterpolationPath {
       let latents = t == 0 ? from.latents : t == 1 ? to.latents : try ways.latents.latents(from.latents, to.latents, t)
       name["picture"] = "\(ways.latents.rawValue) of means to \(to.source.sha256 ?? to.source.name) t \(t)"
       return .init(name, conditioning: conditioning) { $0.plan.addNoise(latents, noise, at: $0.indices.lowerBound) }
+    case .inverted(let ends):
+      name["picture"] = "\(ways.latents.rawValue) of \(ends.name) t \(t)"
+      return .init(name, conditioning: conditioning) { run in
+        let (a, b) = ends.latents(before: run.indices.lowerBound)
+        return t == 0 ? a : t == 1 ? b : try ways.latents.latents(a, b, t)
+      }
     case .noise where name["noise"] != nil:
       return .init(name, conditioning: conditioning) { $0.plan.initialLatents(noise) }
     case .noise:

@@ -17,7 +17,9 @@ struct InversionStudy {
     let errors: Errors
   }
 
-  let inversion: Inversion
+  /// The run of the reconstruction, which holds the inversion.
+  let kept: KeptInversion
+  var inversion: Inversion { kept.inversion }
   let original: Picture
   /// The picture encoded and decoded.
   let vae: Picture
@@ -26,12 +28,14 @@ struct InversionStudy {
   let errors: Errors
   /// As the published code has it, which leaves the last step's remainder out.
   let withoutRemainder: Errors?
+  /// The run with other words.
+  let edit: RunFolder?
   let edited: Picture?
   let curve: [CurvePoint]
   let statistics: NoiseStatistics
 
   init(_ verb: Invert, _ run: PictureRun, pixels: Tensor, curve others: [PictureRun]) throws {
-    let (model, method) = (run.model, verb.method)
+    let model = run.model
     try run.warnAboutPrompts()
     let latents = try model.encode(pixels, tiling: run.tiling)
     let original = Picture(pixels)
@@ -39,43 +43,43 @@ struct InversionStudy {
       BufferPool.current.trim()
       return Picture(try model.decode(x, tiling: run.tiling))
     }
-    func errors(_ x: Tensor) throws -> (errors: Errors, picture: Picture) {
-      let picture = try decoded(x)
+    func errors(_ x: Tensor, _ picture: Picture) throws -> Errors {
       let error = ReconstructionError(latents: x, reference: latents)
-      return (
-        Errors(
-          latentMse: error.meanSquare, latentPsnr: error.psnr,
-          picturePsnr: try ReconstructionError(picture: picture, reference: original).psnr), picture
-      )
+      return Errors(
+        latentMse: error.meanSquare, latentPsnr: error.psnr,
+        picturePsnr: try ReconstructionError(picture: picture, reference: original).psnr)
     }
     let edits = verb.edit == nil ? 0 : run.request.steps - verb.skipped
-    let published = method == .editFriendly ? run.request.steps : 0
-    let total = 2 * (run.request.steps + others.reduce(0) { $0 + $1.request.steps }) + edits + published
+    let total = 2 * (run.request.steps + others.reduce(0) { $0 + $1.request.steps }) + edits
     var bar = ProgressBar("inverting", total: total, quiet: verb.report.quiet)
-    func inverted(_ request: GenerationRequest) throws -> Inversion {
-      try model.invert(latents, method, request) { _, _ in bar.advance() }
-    }
-    func forward(_ request: GenerationRequest, _ from: Inversion, skipping: Int = 0, keepsRemainder: Bool = true) throws -> Tensor {
-      let run = try model.denoising(request, from: from, skipping: skipping, keepsRemainder: keepsRemainder)
-      while try run.next() != nil { bar.advance() }
-      return run.latents
+    func inverted(_ run: PictureRun) throws -> (kept: KeptInversion, errors: Errors, latents: Tensor) {
+      let kept = try run.inverted(verb.method, verb.runs.store, again: verb.runs.again, latents: { latents }, progress: { bar.advance() })
+      let x = try kept.run.finalLatents()
+      return (kept, try errors(x, kept.run.picture(0)), x)
     }
     self.original = original
     vae = try decoded(latents)
     vaePsnr = try ReconstructionError(picture: vae, reference: original).psnr
-    let inversion = try inverted(run.request)
-    self.inversion = inversion
-    (self.errors, reconstruction) = try errors(forward(run.request, inversion))
-    withoutRemainder = method == .editFriendly ? try errors(forward(run.request, inversion, keepsRemainder: false)).errors : nil
-    edited = try verb.edit.map { prompt in
-      var request = run.request
-      (request.prompt, request.guidance) = (prompt, verb.editGuidance)
-      return try decoded(forward(request, inversion, skipping: verb.skipped))
+    let found = try inverted(run)
+    kept = found.kept
+    self.errors = found.errors
+    reconstruction = try found.kept.run.picture(0)
+    withoutRemainder = try found.kept.inversion.remainder.map { remainder in
+      let x = found.latents - remainder
+      return try errors(x, decoded(x))
     }
-    curve = try others.map { other in
-      CurvePoint(steps: other.request.steps, errors: try errors(forward(other.request, inverted(other.request))).errors)
+    edit = try verb.edit.map { prompt in
+      var done = 0
+      return try run.edited(found.kept, prompt: prompt, guidance: verb.editGuidance, skip: verb.skipped).trace(
+        verb.runs.store, [], again: verb.runs.again
+      ) { step, _ in
+        bar.advance(by: step - done)
+        done = step
+      }
     }
-    statistics = NoiseStatistics(inversion.noise)
+    edited = try edit?.picture(0)
+    curve = try others.map { CurvePoint(steps: $0.request.steps, errors: try inverted($0).errors) }
+    statistics = NoiseStatistics(found.kept.inversion.noise)
   }
 
   func figure(_ verb: Invert) throws -> Figure {
@@ -127,7 +131,8 @@ struct InversionStudy {
     if verb.report.json {
       return try StandardOutput.json(
         Report(
-          figure: figure.relativePath, arrays: files.arrays?.relativePath, pictures: files.pictures.map(\.url.relativePath),
+          run: kept.run.url.relativePath, editRun: edit?.url.relativePath, figure: figure.relativePath, arrays: files.arrays?.relativePath,
+          pictures: files.pictures.map(\.url.relativePath),
           method: verb.method.rawValue, prompt: verb.prompt, steps: inversion.steps, guidance: verb.guidance, width: original.width,
           height: original.height, vaePicturePsnr: vaePsnr, reconstruction: errors, withoutRemainder: withoutRemainder, curve: curve,
           noise: .init(
@@ -143,7 +148,7 @@ struct InversionStudy {
     try StandardOutput.line(
       "noise: mean \(decimal(s.mean, 3)), deviation \(decimal(s.deviation, 3)), correlation of neighbours \(decimal(s.neighbourCorrelation, 3))"
     )
-    for url in files.all + [figure] { try StandardOutput.line(url.relativePath) }
+    for url in [kept.run.url] + (edit.map { [$0.url] } ?? []) + files.all + [figure] { try StandardOutput.line(url.relativePath) }
   }
 
   private struct Report: Encodable {
@@ -152,6 +157,9 @@ struct InversionStudy {
       let deviation: Double
       let neighbourCorrelation: Double
     }
+    /// The run that `generate --inversion` goes on from, and that of the edit.
+    let run: String
+    let editRun: String?
     let figure: String
     let arrays: String?
     let pictures: [String]
@@ -174,7 +182,6 @@ struct InvertFiles {
   enum Kind: String { case vae, reconstruction, edit }
   let arrays: URL?
   let pictures: [(kind: Kind, url: URL)]
-  private let metadata: [String: String]
   var all: [URL] { (arrays.map { [$0] } ?? []) + pictures.map(\.url) }
 
   init(_ verb: Invert) throws {
@@ -187,20 +194,10 @@ struct InvertFiles {
       verb.pictures.map { folder in
         kinds.map { ($0, URL(fileURLWithPath: folder, isDirectory: true).appendingPathComponent("\($0.rawValue).png")) }
       } ?? []
-    metadata = [
-      "method": verb.method.rawValue, "prompt": verb.prompt, "negative": verb.sampling.negative, "steps": "\(verb.sampling.steps)",
-      "guidance": "\(verb.guidance)", "seed": "\(verb.sampling.seed)",
-    ]
   }
 
   func write(_ study: InversionStudy) throws {
-    if let arrays {
-      let inversion = study.inversion
-      var tensors = [("latents", inversion.noise.nchw()), ("trajectory", Tensor.concatenated(inversion.trajectory).nchw())]
-      if !inversion.noises.isEmpty { tensors.append(("z", Tensor.concatenated(inversion.noises).nchw())) }
-      if let remainder = inversion.remainder { tensors.append(("remainder", remainder.nchw())) }
-      try Safetensors.write(tensors.map { (name: $0.0, tensor: $0.1) }, metadata: metadata, to: arrays)
-    }
+    if let arrays { try study.kept.file.write(to: arrays) }
     var origin = PictureMetadata()
     try origin.addOrigin(sdlabVersion: Sdlab.version)
     for (kind, url) in pictures {

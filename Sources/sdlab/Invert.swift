@@ -10,13 +10,14 @@ struct Invert: ParsableCommand {
     discussion: """
       ddim (Song et al. 2021): the steps of ddim undone one by one. One noise, approximate; the fewer steps and the stronger the guidance, the worse. \
       edit-friendly (Huberman-Spiegelglas et al. 2024): a noise for each step that leads through independently noised pictures; exact, and better to edit. \
-      The errors go to standard output: of the latents, of the picture, and of the VAE alone, which no inversion can undo.
+      The errors go to standard output: of the latents, of the picture, and of the VAE alone, which no inversion can undo. The inversion is kept as a run, \
+      which `generate` and `trace` go on from with --inversion.
 
       Examples:
         sdlab invert house.png --prompt "a red house"
         sdlab invert house.png --prompt "a red house" --method edit-friendly --edit "a blue house" -o edit.png
         sdlab invert house.png --prompt "a red house" --arrays noise.safetensors --curve 5,10,20,50
-        sdlab generate "a red house" --init-latents noise.safetensors --sampler ddim --guidance 1
+        sdlab generate "a blue house" --inversion noise.safetensors
       """)
 
   @Argument(help: ArgumentHelp("The picture, PNG or JPEG.", valueName: "image"))
@@ -45,7 +46,7 @@ struct Invert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Also write the inversion: `latents` [1, c, h, w], which `generate --init-latents` takes, `trajectory`, and for edit-friendly `z` and `remainder`.",
+      "Also write the inversion: `latents` [1, c, h, w], `trajectory`, and for edit-friendly `z` and `remainder`, which `generate --inversion` takes.",
       valueName: "file.safetensors"))
   var arrays: String?
 
@@ -69,6 +70,7 @@ struct Invert: ParsableCommand {
   var dryRun = false
 
   @OptionGroup(title: "Figure") var figure: FigureOptions
+  @OptionGroup(title: "Runs") var runs: RunOptions
   @OptionGroup(title: "Model") var model: ModelOptions
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
   @OptionGroup(title: "Reports") var report: ReportOptions
@@ -85,11 +87,11 @@ struct Invert: ParsableCommand {
     let load = seconds(.now - loading)
     let (w, h) = try inputs.size(width: width, height: height, loaded.vae.config, native: loaded.nativeSize)
     guard let pixels = inputs.imageTensor(width: w, height: h) else { throw InputError(.missing, "\(image): cannot be read") }
-    let run = try pictureRun(loaded, width: w, height: h, sampling.steps)
-    let others = try counts.map { try pictureRun(loaded, width: w, height: h, $0) }
+    let run = try pictureRun(loaded, inputs, width: w, height: h, sampling.steps)
+    let others = try counts.map { try pictureRun(loaded, inputs, width: w, height: h, $0) }
     if dryRun {
       let passes = 2 + (edit == nil ? 0 : 1) + 2 * counts.reduce(0, +) / sampling.steps
-      return try Estimate(run, load: load, latents: true).times(passes, load: load).print(
+      return try Estimate(run, load: load, kept: run.plan([])).times(passes, load: load).print(
         files: [target.url] + files.all, json: report.json)
     }
     let study = try InversionStudy(self, run, pixels: pixels, curve: others)
@@ -132,11 +134,13 @@ struct Invert: ParsableCommand {
   }
 
   /// The inversion's settings, checked as those of a picture are.
-  private func pictureRun(_ loaded: StableDiffusion, width: Int, height: Int, _ steps: Int) throws -> PictureRun {
+  private func pictureRun(_ loaded: StableDiffusion, _ inputs: RunInputs, width: Int, height: Int, _ steps: Int) throws -> PictureRun {
     var p = GenerationParameters(
       sdlabVersion: Sdlab.version, prompt: prompt, width: width, height: height, model: .init(name: model.recordedName(loaded.source)))
     sampling.apply(to: &p)
     p.sampler = SamplerName.ddim.rawValue
+    p.eta = method == .ddim ? 0 : 1
+    p.initImage = inputs.initImage?.source
     p.guidance = guidance
     p.steps = steps
     p.vaeTiling = vaeTiling == .auto ? nil : vaeTiling.rawValue

@@ -31,9 +31,15 @@ struct ModelOptions: ParsableArguments {
   @Flag(help: "Take the UNet's moving average (model_ema) from a training checkpoint.")
   var ema = false
 
+  @Option(
+    help: ArgumentHelp(
+      "How weights are kept in memory: f16 halves what float32 files need and rounds them, f32 needs more than half-precision files do and gives the "
+        + "same numbers. Default: as they lie in the files.", valueName: "f32|f16"))
+  var weights: WeightPrecision?
+
   /// Finds the model and opens its files; no weight is read.
   func source() throws -> ModelSource {
-    try ModelSource.resolve(model, tokenizer: tokenizer, vae: vae, ema: ema, variant: variant)
+    try ModelSource.resolve(model, tokenizer: tokenizer, vae: vae, ema: ema, variant: variant, precision: weights)
   }
 
   /// Reads the whole model; its warnings go to standard error.
@@ -47,6 +53,7 @@ struct ModelOptions: ParsableArguments {
     options.tokenizer = tokenizer ?? p.tokenizer?.name
     options.variant = variant ?? p.variant
     options.ema = ema || p.ema == true
+    options.weights = weights ?? p.weights.flatMap(WeightPrecision.init)
     return options
   }
 
@@ -64,3 +71,5 @@ extension ModelSource {
     return (tokenizer, min(tokenizer.modelMaxLength ?? 77, try CLIPTextConfig(textEncoderConfig).maxPositions))
   }
 }
+
+extension WeightPrecision: ExpressibleByArgument {}

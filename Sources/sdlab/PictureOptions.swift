@@ -70,5 +70,7 @@ extension ModelOptions {
     parameters.tokenizer = tokenizer.map { .init(name: $0) }
     parameters.variant = variant
     parameters.ema = ema ? true : nil
+    // float32 gives the numbers of the file, as does no option at all.
+    parameters.weights = weights == .f16 ? WeightPrecision.f16.rawValue : nil
   }
 }

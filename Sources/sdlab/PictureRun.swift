@@ -39,6 +39,18 @@ struct PictureRun {
     request.mask = inputs.maskTensor(width: p.width, height: p.height)
     request.strength = p.strength ?? request.strength
     request.initialLatents = inputs.initLatents?.content
+    if let inverted = inputs.inversion {
+      request.inverted = Inversion.Start(inverted.file.inversion, skipping: p.skip ?? 0)
+      let factor = model.vae.config.factor
+      let (expected, found) = (
+        Shape([1, p.height / factor, p.width / factor, model.vae.config.latentChannels]), inverted.file.inversion.noise.shape
+      )
+      guard found == expected else {
+        throw InputError(
+          .usage, "\(inverted.source.name): expected latents of \(Self.nchw(expected)) for this size, found \(Self.nchw(found))",
+          hint: "leave --width and --height out")
+      }
+    }
     self.request = request
     tiling = try p.vaeTiling.map { try Self.named("VAE tiling", $0) } ?? .auto
 
@@ -80,8 +92,12 @@ struct PictureRun {
   /// Steps of one batch, each one pass through the network.
   func indices() throws -> Range<Int> {
     let plan = try request.sampler.sampler(model.source.schedulerConfig, steps: request.steps, options: request.samplerOptions).plan
+    if let inverted = request.inverted { return min(inverted.skipped, plan.indices.upperBound)..<plan.indices.upperBound }
     return request.initialImage == nil ? plan.indices : try plan.indices(strength: request.strength)
   }
+
+  /// The run goes on from an inversion instead of its own start.
+  mutating func begin(from start: Inversion.Start) { request.inverted = start }
 
   mutating func replacePrompt(_ prompt: String) {
     request.prompt = prompt

@@ -28,6 +28,10 @@ struct Rerun: ParsableCommand {
   @Option(help: ArgumentHelp("Where the latents that it began with are now.", valueName: "file.safetensors"))
   var initLatents: String?
 
+  @Option(help: ArgumentHelp("Where the inversion that it went on from is now, a run or a file.", valueName: "run|file"))
+  var inversion: String?
+
+  @OptionGroup(title: "Runs") var runs: StoreOptions
   @OptionGroup(title: "Output") var output: OutputOptions
 
   @Option(help: ArgumentHelp("Also write the final latents to this safetensors file.", valueName: "file.safetensors"))
@@ -41,7 +45,14 @@ struct Rerun: ParsableCommand {
     switch origin {
     case nil:
       throw InputError(.badData, "\(image): does not say how it was made", hint: "`sdlab inspect` shows what it says")
-    case .sdlab(let own): parameters = own
+    case .sdlab(let own):
+      if let change = own.intervention?.sorted(by: { $0.key < $1.key }).first {
+        throw InputError(
+          .badData,
+          "\(image): its run was changed while it was made (\(change.key): \(change.value)): parameters alone do not make it again",
+          hint: "the manifest.json beside it has the command that does")
+      }
+      parameters = own
     case .foreign(let foreign): parameters = try adopt(foreign)
     }
     let stem = URL(fileURLWithPath: image).deletingPathExtension().lastPathComponent
@@ -82,7 +93,7 @@ struct Rerun: ParsableCommand {
   }
 
   private func inputs(_ p: GenerationParameters) throws -> RunInputs {
-    let inputs = try RunInputs(
+    var inputs = try RunInputs(
       initImage: p.initImage.map { initImage ?? $0.name }, mask: p.mask.map { mask ?? $0.name },
       initLatents: p.initLatents.map { initLatents ?? $0.name })
     func check(_ option: String, _ was: GenerationParameters.Source?, _ now: GenerationParameters.Source?) throws {
@@ -95,6 +106,8 @@ struct Rerun: ParsableCommand {
     try check("init-image", p.initImage, inputs.initImage?.source)
     try check("mask", p.mask, inputs.mask?.source)
     try check("init-latents", p.initLatents, inputs.initLatents?.source)
+    inputs.inversion = try p.inversion.map { try RunInputs.Inverted(inversion ?? $0.name, skip: p.skip, store: runs.store) }
+    try check("inversion", p.inversion, inputs.inversion?.source)
     return inputs
   }
 

@@ -13,6 +13,8 @@ struct RunInputs {
   var mask: Input<Picture>?
   /// `[n, h, w, c]`, standard normal scale.
   var initLatents: Input<Tensor>?
+  /// In place of all these.
+  var inversion: Inverted?
 
   init(initImage: String?, mask: String?, initLatents: String?) throws {
     if mask != nil, initImage == nil {
@@ -38,7 +40,8 @@ struct RunInputs {
         if let image {
           guard image >= factor else {
             throw InputError(
-              .badData, "--init-image: a picture of \(image) pixels in \(name), expected at least \(factor)", hint: "give --\(name)")
+              .badData, "\(initImage?.source.name ?? "--init-image"): a picture of \(image) pixels in \(name), expected at least \(factor)",
+              hint: "give --\(name)")
           }
           return image / factor * factor
         }
@@ -52,7 +55,7 @@ struct RunInputs {
       return given
     }
     let image = initImage?.content
-    let latents = initLatents?.content.shape
+    let latents = initLatents?.content.shape ?? inversion?.file.inversion.noise.shape
     return (
       try side("width", width, image?.width, latents?[2], native.width),
       try side("height", height, image?.height, latents?[1], native.height)

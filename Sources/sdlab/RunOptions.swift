@@ -41,6 +41,7 @@ extension PictureRun {
     sampling.apply(to: &parameters)
     model.apply(to: &parameters)
     picture.apply(to: &parameters, inputs, count: picture.count ?? inputs.initLatents?.content.shape[0] ?? 1)
+    try inputs.inversion?.apply(to: &parameters, sampling, loaded.source, quiet: report.quiet)
     warn(picture, sampling, inputs, report)
     return (try PictureRun(loaded, parameters, inputs, report: report), seconds(.now - loading))
   }
@@ -98,7 +99,7 @@ extension PictureRun {
   }
 
   /// The parameters with the model's digest, as a run of the store has them: all images at the same time.
-  private func recorded() throws -> GenerationParameters {
+  func recorded() throws -> GenerationParameters {
     var recorded = parameters
     recorded.batch = request.count
     recorded.model.sha256 = try ModelDigest.of(model.source, quiet: report.quiet)

@@ -20,6 +20,7 @@ struct Trace: ParsableCommand {
   var prompt: String
 
   @OptionGroup(title: "Captures") var captures: CaptureOptions
+  @OptionGroup(title: "Inversion") var inverted: InversionOptions
   @OptionGroup(title: "Runs") var runs: RunOptions
   @OptionGroup(title: "Model") var model: ModelOptions
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
@@ -30,7 +31,8 @@ struct Trace: ParsableCommand {
   var dryRun = false
 
   func run() throws {
-    let (run, load) = try PictureRun.prepare(prompt, model, sampling, picture, report)
+    let (run, load) = try PictureRun.prepare(
+      prompt, model, sampling, picture, report, inputs: inverted.inputs(picture, runs.store))
     let (specs, plan) = try captures.plan(run)
     if dryRun {
       let estimate = try Estimate(run, load: load, kept: plan)

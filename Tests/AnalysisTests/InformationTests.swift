@@ -49,11 +49,11 @@ import Testing
     #expect(abs((many.map(\.logSNR).max() ?? 0) - 7) < 0.02 && abs((many.map(\.logSNR).min() ?? 0) + 5) < 0.02)
   }
 
-  /// Maps, totals and standard errors of three contrasts and both estimators against torch and diffusers.
-  @Test func asDiffusers() throws {
-    let c = try Golden.json("information/case.json", as: Case.self)
-    let golden = try Golden("information/information.safetensors")
-    let model = try HeatmapTests.model.get()
+  /// Maps, totals and standard errors of three contrasts and both estimators against torch and diffusers; the second model answers v instead of the noise.
+  @Test(arguments: ["", "-v"]) func asDiffusers(_ which: String) throws {
+    let c = try Golden.json("information/case\(which).json", as: Case.self)
+    let golden = try Golden("information/information\(which).safetensors")
+    let model = try which.isEmpty ? HeatmapTests.model.get() : StableDiffusion(Golden.folder.appendingPathComponent("tiny/v2").path)
     let latents = try golden.nhwc("latents")
     let conditions = try c.prompts.map { try model.embedding(model.tokenize($0)) }
     let contrasts = c.contrasts.map { (given: $0[0], without: $0[1]) }
@@ -76,6 +76,11 @@ import Testing
     #expect(relativeError(try maps(c.seed + 1, contrasts).orthogonal[1].map, expected) > 0.05)
     #expect(relativeError(found.orthogonal[2].map, expected) > 0.05)
     #expect(relativeError(found.orthogonal[0].map, expected) > 0.05)
+    // Read as another kind of answer it misses too.
+    let misread = try InformationMaps(
+      model, latents: latents, conditions: conditions, contrasts: contrasts, samples: c.samples, seed: c.seed,
+      prediction: which.isEmpty ? .vPrediction : .epsilon)
+    #expect(relativeError(misread.orthogonal[1].map, expected) > 0.01)
   }
 
   /// A Gaussian world of known mutual information: y ~ N(0, s^2), x = y + N(0, t^2) on the left half; on the right x does not depend on y. The best denoisers are
@@ -178,10 +183,33 @@ import Testing
     #expect(try PromptContrast.text(model.tokenize(prompt), without: words, replacement: replacement) == expected)
   }
 
+  /// Of a prompt with emphasis: the weights of the words that stay are what they were.
+  @Test(arguments: [
+    ("a (red:1.3) house", "red", "", "a (:1.3) house"), ("a ((red house)) [tree]", "house", "", "a ((red )) [tree]"),
+    ("a (red:1.3) house", "red", "blue", "a (blue:1.3) house"), ("a (red:1.3) house", "house", "", "a (red:1.3)"),
+    ("(red:0.5)", "red", "", "(:0.5)"), ("a \\(red\\) house", "(", "", "a red\\) house"),
+  ])
+  func wordsTakenOutOfEmphasis(prompt: String, words: String, replacement: String, expected: String) throws {
+    let model = try HeatmapTests.model.get()
+    let whole = try model.tokenize(prompt, emphasis: .a1111)
+    let text = try PromptContrast.text(whole, without: words, replacement: replacement)
+    #expect(text == expected)
+    let rest = try model.tokenize(text, emphasis: .a1111)
+    func weights(_ p: TokenizedPrompt) -> [String: [Float]] {
+      Dictionary(uniqueKeysWithValues: p.words.map { w in (w.text, w.positions.map { p.chunks[$0.chunk].weights[$0.index] }) })
+    }
+    var left = weights(whole)
+    let taken = left.removeValue(forKey: words)
+    if !replacement.isEmpty { left[replacement] = taken }
+    #expect(weights(rest) == left)
+  }
+
   @Test func refusals() throws {
     let model = try HeatmapTests.model.get()
     #expect(throws: InputError.self) { try PromptContrast.text(model.tokenize("a red house"), without: "boat") }
-    #expect(throws: InputError.self) { try PromptContrast.text(model.tokenize("a (red:1.3) house", emphasis: .a1111), without: "red") }
+    #expect(throws: InputError.self) { try PromptContrast.text(model.tokenize("a (red) house", emphasis: .a1111), without: "red house") }
+    // Brackets whose weights cancel stand within one word here; without it one of them would be left open.
+    #expect(throws: InputError.self) { try PromptContrast.text(model.tokenize("(re:1)d house", emphasis: .a1111), without: "red") }
     #expect(throws: InputError.self) {
       try InformationMaps(
         latents: .zeros([1, 1, 1, 1]), levels: levels(1, seed: 0), contrasts: [(0, 0)], noise: { _ in .zeros([1, 1, 1, 1]) },

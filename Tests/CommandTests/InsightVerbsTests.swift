@@ -74,7 +74,8 @@ import Testing
     try houses(place)
     expectError(try place.run("features", "a.png", "none.png", "-o", "x.png"), 66, "none.png: there is no such picture")
     expectError(try place.run("features", "a.png", "bb.png", "-o", "x.png"), 66, "bb.png", "did you mean", "b.png")
-    expectError(try place.run("features", "a.png", "nothing", "-o", "x.png"), 66, "nothing", "no picture and no run")
+    expectError(try place.run("features", "a.png", "runs/nothing", "-o", "x.png"), 66, "no run 'runs/nothing'")
+    expectError(try place.run("features", "a.png", "a house", "--index", "1", "-o", "x.png", "-q"), 64, "--index 1", "1 image")
     expectError(try place.run("features", "a.png", "b.png", "--point", "64,3", "-o", "x.png"), 64, "--point 64,3", "64x64")
     expectError(try place.run("features", "a.png", "b.png", "--point", "7", "-o", "x.png"), 64, "--point 7", "two whole numbers")
     expectError(try place.run("features", "a.png", "b.png", "--block", "3", "-o", "x.png", "-q"), 64, "up block 3", "0 to 2")
@@ -89,6 +90,41 @@ import Testing
     try Data("no picture".utf8).write(to: place.url("bad.png"))
     expectError(try place.run("features", "a.png", "bad.png", "-o", "x.png"), 65, "bad.png")
     #expect(try place.files() == ["a.png", "b.png", "bad.png"])
+  }
+
+  /// A prompt on either side is a run that is made once; it finds its own picture place by place.
+  @Test func promptsAndRuns() throws {
+    let place = try Workplace()
+    let arguments = [
+      "features", "a red house", "a.png", "--steps", "2", "--seed", "1", "--ensemble", "1", "--point", "20,30", "-q", "--json", "-o",
+      "f.png", "-f",
+    ]
+    #expect(try place.run("generate", "a red house", "--steps", "2", "--seed", "1", "-o", "a.png", "-q").code == 0)
+    let result = try place.run(arguments)
+    #expect(result.code == 0 && result.errors.isEmpty, "\(result.errors)")
+    #expect(try (result.json()["matches"] as? [[String: Any]])?.first?["to"] as? [Int] == [20, 30])
+    let names = try #require(try result.json()["runs"] as? [Any])
+    let run = try #require(names.first as? String)
+    #expect(names.last is NSNull)
+    let kept = try FileManager.default.contentsOfDirectory(atPath: place.url("runs").path)
+    #expect(kept.count == 1 && "runs/\(kept[0])" == run)
+    // Again, the other way round, and between two prompts with the same noise.
+    #expect(try place.run(arguments).code == 0)
+    let stored = try place.run("features", "a.png", run, "--ensemble", "1", "--point", "5,6", "-q", "--json", "-o", "g.png")
+    #expect(try (stored.json()["matches"] as? [[String: Any]])?.first?["to"] as? [Int] == [5, 6], "\(stored.errors)")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: place.url("runs").path) == kept)
+    let two = try place.run(
+      "features", "a red house", "a blue house", "--steps", "2", "--seed", "1", "--ensemble", "1", "-q", "-o", "h.svg")
+    #expect(two.lines.last == "h.svg", "\(two.errors)")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: place.url("runs").path).count == 2)
+    // Another noise gives other features.
+    func similarity(_ more: String...) throws -> Double {
+      let result = try place.run(
+        ["features", "a.png", "h-b.png", "--ensemble", "1", "--point", "20,30", "-q", "--json", "-o", "n.png", "-f"] + more)
+      return try #require((try result.json()["matches"] as? [[String: Any]])?.first?["similarity"] as? Double)
+    }
+    #expect(try place.run("generate", "a blue boat", "--steps", "2", "--seed", "4", "-o", "h-b.png", "-q").code == 0)
+    #expect(try similarity() != similarity("--noise-seed", "7"))
   }
 
   /// Another size: resized to what the VAE takes, with a warning, and points stay those of the picture as given.
@@ -137,6 +173,34 @@ import Testing
     #expect(try image.code == 0 && image.json()["run"] == nil, "\(image.errors)")
   }
 
+  /// Weights count as in `generate`: weight 1 changes nothing, weight 0 takes most of what a word says away, and brackets stay where words go.
+  @Test func emphasis() throws {
+    let place = try Workplace()
+    #expect(try place.run("generate", "a red house", "--steps", "2", "-q", "-o", "house.png").code == 0)
+    func nats(_ prompt: String, _ more: String...) throws -> (whole: Double, words: [(without: String, nats: Double)]) {
+      let result = try place.run(
+        ["information", prompt, "--image", "house.png", "--samples", "4", "-o", "i.png", "-f", "-q", "--json"] + more)
+      #expect(result.code == 0, "\(result.errors)")
+      let json = try result.json()
+      let words = try #require(json["words"] as? [[String: Any]])
+      func total(_ object: Any?) throws -> Double { try #require((object as? [String: Any])?["nats"] as? Double) }
+      return (try total(json["orthogonal"]), try words.map { (try #require($0["without"] as? String), try total($0["orthogonal"])) })
+    }
+    let plain = try nats("a red house", "--word", "red")
+    let one = try nats("a (red:1.0) house", "--emphasis", "a1111", "--word", "red")
+    #expect(one.whole == plain.whole && one.words[0].nats == plain.words[0].nats && one.words[0].without == "a (:1.0) house")
+    let strong = try nats("a (red:1.5) house", "--emphasis", "a1111", "--word", "red", "--swap", "red=red")
+    #expect(strong.whole != plain.whole && strong.words[0].nats != plain.words[0].nats)
+    #expect(strong.words[1].nats == 0 && strong.words[1].without == "a (red:1.5) house")
+    // Without --emphasis brackets are text.
+    #expect(try nats("a (red:1.5) house", "--word", "red").words[0].without == "a (:1.5) house")
+    #expect(try nats("a (red:1.5) house", "--word", "red").words[0].nats != strong.words[0].nats)
+    // A stored run's weights count too.
+    let run = try place.run("trace", "a (red:1.5) house", "--emphasis", "a1111", "--steps", "2", "-q").lines[0]
+    let stored = try place.run("information", run, "--word", "red", "--samples", "2", "-o", "s.png", "-q", "--json")
+    #expect(stored.code == 0, "\(stored.errors)")
+  }
+
   @Test func mistakes() throws {
     let place = try Workplace()
     expectError(try place.run("information", "a red house", "--word", "hous", "-o", "x.png"), 64, "no word 'hous'", "did you mean 'house'?")
@@ -145,7 +209,9 @@ import Testing
     expectError(try place.run("information", "a red house", "--image", "none.png", "-o", "x.png"), 66, "none.png")
     expectError(try place.run("information", "runs/none", "-o", "x.png"), 66, "no run")
     expectError(try place.run("information", "", "-o", "x.png"), 64, "no words")
-    expectError(try place.run("information", "a (red:1.2) house", "--emphasis", "a1111", "-o", "x.png"), 64, "--emphasis")
+    expectError(
+      try place.run("information", "a (red) house", "--emphasis", "a1111", "--word", "red house", "-o", "x.png", "-q"), 64, "'red house'",
+      "across a bracket")
     #expect(try place.run("information", "a red house", "--dry-run").output.contains("500 rows"))
     #expect(try place.files().isEmpty)
     let run = try place.run("trace", "a red house", "--steps", "2", "-q").lines[0]

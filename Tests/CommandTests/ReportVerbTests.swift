@@ -58,6 +58,26 @@ import Testing
     #expect(try text(place, "n.html").contains("Cross-attention: not kept"))
   }
 
+  /// Pictures enough are put on a map, with what tells them apart; few, or of several sizes, are not.
+  @Test func aMapOfThePictures() throws {
+    let place = try Workplace()
+    let title = "Where the pictures lie to each other"
+    func sections(_ runs: [String], _ name: String) throws -> [String] {
+      let result = try place.run(["report"] + runs + ["-o", name, "-q", "--json"])
+      #expect(result.code == 0, "\(result.errors)")
+      return try #require(try result.json()["sections"] as? [String])
+    }
+    let three = try trace(place, "a red house", "--count", "3", "--sites", "unet.mid_block.out@pixels")
+    let two = try trace(place, "a blue boat", "--count", "2", "--sites", "unet.mid_block.out@pixels")
+    #expect(try !sections([three], "few.html").contains(title))
+    #expect(try sections([three, two], "map.html").contains(title))
+    let html = try text(place, "map.html")
+    #expect(html.contains("run A, a red house, seed 44") && html.contains("run B, a blue boat, seed 43") && html.contains("UMAP"))
+    #expect(try place.run("report", "check", "map.html").code == 0)
+    let wide = try trace(place, "a red house", "--count", "2", "--width", "96", "--sites", "unet.mid_block.out@pixels")
+    #expect(try !sections([three, wide], "sizes.html").contains(title))
+  }
+
   /// Two runs: what differs is told, what is the same is not in the table.
   @Test func sideBySide() throws {
     let place = try Workplace()

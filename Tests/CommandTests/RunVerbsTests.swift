@@ -103,6 +103,21 @@ import Testing
     #expect(html.utf8.count < 10_000_000)
     let runs = try FileManager.default.contentsOfDirectory(atPath: place.url("runs").path).count
     #expect(runs > 10)
+    // The picture's own run tells the same of the words, from the runs that are there.
+    let base = try #require(
+      try FileManager.default.contentsOfDirectory(atPath: place.url("runs").path).first { name in
+        let captures = (try? FileManager.default.contentsOfDirectory(atPath: place.url("runs/\(name)/captures").path)) ?? []
+        return captures.contains { $0.hasSuffix("attn2.q.safetensors") }
+      })
+    let told = try place.run("report", "runs/\(base)", "-q", "--json", "-o", "r.html")
+    #expect((try told.json()["sections"] as? [String])?.contains("What each word does") == true, "\(told.errors)")
+    func table(_ name: String) throws -> Substring {
+      let page = try String(contentsOf: place.url(name), encoding: .utf8)
+      let start = try #require(page.range(of: "<caption>Does a word"))
+      let end = try #require(page.range(of: "</table>", range: start.upperBound..<page.endIndex))
+      return page[start.lowerBound..<end.upperBound]
+    }
+    #expect(try table("r.html") == table("e.html"))
     expectError(try place.run("explore", "a red house", "-o", "e.html"), 73, "e.html", "is there already")
     expectError(try place.run("explore", "a red house", "--count", "2", "-o", "x.html"), 64, "--count 2")
     expectError(try place.run("explore", "a red house", "--budget", "0.0001", "-o", "x.html"), 64, "the smallest exploration takes")

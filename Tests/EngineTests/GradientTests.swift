@@ -51,10 +51,10 @@ import Testing
   }
 
   @Test(arguments: [(3, 5, 4), (7, 2, 9), (40, 33, 20)]) func linear(m: Int, n: Int, k: Int) {
-    check([[m, k], [n, k], [n]], { $0[0].linear($0[1], $0[2]) }, { Naive.linear($0[0], $0[1], $0[2], k: k) })
+    check([[m, k], [n, k], [n]], { $0[0].linear(LinearWeight($0[1]), $0[2]) }, { Naive.linear($0[0], $0[1], $0[2], k: k) })
     check([[m, n], [m, k], [n, k], [n]]) { t in
       var sum = t[0]
-      sum.addLinear(t[1], t[2], t[3])
+      sum.addLinear(t[1], LinearWeight(t[2]), t[3])
       return sum
     } _: { v in
       zip(v[0], Naive.linear(v[1], v[2], v[3], k: k)).map { $0 + $1 }
@@ -224,7 +224,7 @@ import Testing
       // Neither an input nor a leaf: it is made of a parameter before.
       let turned = w.reshaped([2, 8]).reshaped([4, 4])
       func part(_ h: Tensor) -> Tensor {
-        var y = h.linear(turned, nil)
+        var y = h.linear(LinearWeight(turned), nil)
         y.silu()
         y.add(h)
         return y

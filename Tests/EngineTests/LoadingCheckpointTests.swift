@@ -19,7 +19,7 @@ private func rows(_ tensors: [StoredTensor]) throws -> [String: [Float]] {
   /// Every type, strides of every kind, storages that are shared, subnormal halves.
   @Test(arguments: ["protocol2.bin", "protocol3.bin", "protocol4.bin", "protocol5.bin", "training.ckpt", "types.safetensors"])
   func values(_ file: String) throws {
-    let expected = try GoldenFile.json("loading/values.json", [String: Expected].self)
+    let expected = try Golden.json("loading/values.json", as: [String: Expected].self)
     let tensors = try WeightFiles.read(Self.folder.appendingPathComponent(file)).tensors
     #expect(Set(tensors.map(\.name)) == Set(expected.keys).union(["ids", "flags"]))
     for tensor in tensors {
@@ -65,7 +65,7 @@ private func rows(_ tensors: [StoredTensor]) throws -> [String: [Float]] {
 
   /// diffusers' own converters on the names of whole single files.
   @Test(arguments: ["sd2", "odd"]) func namesAsDiffusersHasThem(_ label: String) throws {
-    let file = try #require(GoldenFile.json("loading/names.json", [String: Names].self)[label])
+    let file = try #require(Golden.json("loading/names.json", as: [String: Names].self)[label])
     let layout = KeyMap.Layout(file.names)
     var left = Set(file.names)
     for pair in file.pairs {

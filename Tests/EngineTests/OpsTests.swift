@@ -26,11 +26,11 @@ func pattern(_ count: Int, _ phase: Double = 0) -> [Float] {
         expected[i * n + j] = s
       }
     }
-    let y = Tensor(x, [m, k]).linear(Tensor(w, [n, k]), Tensor(b, [n]))
+    let y = Tensor(x, [m, k]).linear(LinearWeight(Tensor(w, [n, k])), Tensor(b, [n]))
     #expect(relativeError(y.array, expected) < 1e-6)
     var z = Tensor(pattern(m * n, 3), [m, n])
     let residual = z.array
-    z.addLinear(Tensor(x, [m, k]), Tensor(w, [n, k]), Tensor(b, [n]))
+    z.addLinear(Tensor(x, [m, k]), LinearWeight(Tensor(w, [n, k])), Tensor(b, [n]))
     #expect(relativeError(z.array, zip(expected, residual).map { $0 + Double($1) }) < 1e-6)
   }
 
@@ -100,26 +100,37 @@ func pattern(_ count: Int, _ phase: Double = 0) -> [Float] {
     let width = kernel.panel_width
     let panels = (cout + width - 1) / width
     let tiles = Winograd.tiles(h, w)
-    var u = [Float](repeating: 0, count: 36 * panels * cin * width)
-    kernel.winograd_weights(g, cin, cout, 0, panels, &u)
+    var packed = [Float](repeating: 0, count: panels * 9 * cin * width)
+    kernel.single.pack_transposed(g, cout, 9 * cin, 9, 9 * cin, 1, 0, panels, &packed)
     var v = [Float](repeating: 0, count: 36 * tiles * cin)
     kernel.winograd_input(x, h, w, cin, 0, tiles, [Float](repeating: 0, count: cin), &v, tiles)
-    var m = [Float](repeating: 0, count: 36 * tiles * panels * width)
-    m.withUnsafeMutableBufferPointer { m in
-      v.withUnsafeBufferPointer { v in
-        u.withUnsafeBufferPointer { u in
-          guard let (m, v, u) = m.baseAddress.flatMap({ m in v.baseAddress.flatMap { v in u.baseAddress.map { (m, v, $0) } } }) else {
-            return
+    var y = [Float](repeating: 0, count: h * w * cout)
+    for p in 0..<panels {
+      var u = [Float](repeating: 0, count: 36 * cin * width)
+      packed.withUnsafeBufferPointer { kernel.single.winograd_weights($0.baseAddress.map { $0 + p * 9 * cin * width }, cin, 0, cin, &u) }
+      var m = [Float](repeating: 0, count: 36 * tiles * width)
+      for i in 0..<36 {
+        let product = [Float](unsafeUninitializedCapacity: tiles * width) { c, count in
+          v.withUnsafeBufferPointer { v in
+            u.withUnsafeBufferPointer { u in
+              kernel.single.panel_product(
+                tiles, width, cin, 0, 1, v.baseAddress.map { $0 + i * tiles * cin }, cin, u.baseAddress.map { $0 + i * cin * width }, nil,
+                0,
+                c.baseAddress, width)
+            }
           }
-          for i in 0..<36 {
-            kernel.panel_product(
-              tiles, cin, 0, panels, v + i * tiles * cin, cin, u + i * panels * cin * width, m + i * tiles * panels * width, panels * width)
-          }
+          count = tiles * width
+        }
+        m.replaceSubrange(i * tiles * width..<(i + 1) * tiles * width, with: product)
+      }
+      let channels = min(width, cout - p * width)
+      b.withUnsafeBufferPointer { b in
+        y.withUnsafeMutableBufferPointer { y in
+          kernel.winograd_output(
+            m, tiles, width, h, w, channels, 0, tiles, b.baseAddress.map { $0 + p * width }, 0, y.baseAddress.map { $0 + p * width }, cout)
         }
       }
     }
-    var y = [Float](repeating: 0, count: h * w * cout)
-    kernel.winograd_output(m, tiles, panels * width, h, w, cout, 0, tiles, b, 0, &y)
     var expected: [Double] = []
     for row in 0..<h {
       for column in 0..<w {

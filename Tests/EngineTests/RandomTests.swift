@@ -27,11 +27,11 @@ import Testing
     let cudaSeed0Published: [Float]
   }
   let cases: Cases
-  let tensors: [String: GoldenFile.Values]
+  let tensors: [String: Golden.Values]
 
   init() throws {
-    cases = try GoldenFile.json("random/cases.json", Cases.self)
-    tensors = try GoldenFile.tensors("random/random.safetensors")
+    cases = try Golden.json("random/cases.json", as: Cases.self)
+    tensors = try Golden.all("random/random.safetensors")
   }
 
   /// Distance in units in the last place.
@@ -71,7 +71,7 @@ import Testing
       let label = key.dropFirst("mt19937.".count)
       let seed = try #require(cases.cases.first { $0.name == "cpu.\(label).n1" }.flatMap { UInt64($0.seed) })
       var random = TorchRandom(seed: seed)
-      #expect(values.ints.map { UInt32(truncatingIfNeeded: $0) } == values.ints.map { _ in random.bits32() }, "\(key)")
+      #expect(values.integers.map { UInt32(truncatingIfNeeded: $0) } == values.integers.map { _ in random.bits32() }, "\(key)")
     }
   }
 

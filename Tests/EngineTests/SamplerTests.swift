@@ -47,11 +47,11 @@ import Testing
 
   /// Everything read once.
   enum Store {
-    static let cases: [Case] = (try? GoldenFile.json("samplers/cases.json", File.self).cases) ?? []
-    nonisolated(unsafe) static let raw = (try? GoldenFile.object("samplers/cases.json")) ?? [:]
-    static let tensors: [String: [String: GoldenFile.Values]] = {
-      var out: [String: [String: GoldenFile.Values]] = [:]
-      for name in SamplerName.allCases { out[name.rawValue] = try? GoldenFile.tensors("samplers/\(name.rawValue).safetensors") }
+    static let cases: [Case] = (try? Golden.json("samplers/cases.json", as: File.self).cases) ?? []
+    nonisolated(unsafe) static let raw = (try? Golden.object("samplers/cases.json")) ?? [:]
+    static let tensors: [String: [String: Golden.Values]] = {
+      var out: [String: [String: Golden.Values]] = [:]
+      for name in SamplerName.allCases { out[name.rawValue] = try? Golden.all("samplers/\(name.rawValue).safetensors") }
       return out
     }()
     nonisolated(unsafe) static let overrides: [String: [String: Any]] = {
@@ -82,7 +82,7 @@ import Testing
   /// Runs a case's inputs through a sampler, which may be another one than the case's.
   static func run(_ c: Case, _ name: SamplerName, changes: [String: Any] = [:]) throws -> Run {
     let tensors = Store.tensors[c.sampler] ?? [:]
-    func values(_ what: String) throws -> GoldenFile.Values { try #require(tensors["\(c.case):\(what)"], "\(c.case):\(what)") }
+    func values(_ what: String) throws -> Golden.Values { try #require(tensors["\(c.case):\(what)"], "\(c.case):\(what)") }
     let config = Store.config(c.base, Store.overrides[c.case] ?? [:], changes)
     let sampler = try name.sampler(config, steps: c.steps, options: SamplerOptions(eta: c.eta))
     let shape: Shape = [1, 4, 3, 3]
@@ -214,7 +214,7 @@ import Testing
       let base: String
       let starts: [Start]
     }
-    let file = try GoldenFile.json("samplers/starts.json", Starts.self)
+    let file = try Golden.json("samplers/starts.json", as: Starts.self)
     #expect(file.starts.count > 300)
     for s in file.starts {
       let plan = try #require(SamplerName(rawValue: s.sampler)).sampler(Store.config(file.base, [:]), steps: s.steps).plan
@@ -239,9 +239,9 @@ import Testing
       }
       let cases: [Row]
     }
-    let tensors = try GoldenFile.tensors("samplers/add_noise.safetensors")
+    let tensors = try Golden.all("samplers/add_noise.safetensors")
     let (x, noise) = (try #require(tensors["x"]), try #require(tensors["noise"]))
-    for row in try GoldenFile.json("samplers/add_noise.json", Noising.self).cases {
+    for row in try Golden.json("samplers/add_noise.json", as: Noising.self).cases {
       let plan = try #require(SamplerName(rawValue: row.sampler)).sampler(Store.config(row.base, [:]), steps: row.steps).plan
       let golden = try #require(tensors["\(row.case):out"])
       for (k, t) in row.timesteps.enumerated() {
@@ -254,7 +254,7 @@ import Testing
   }
 
   @Test func scheduleIsTorchs() throws {
-    for (key, golden) in try GoldenFile.tensors("samplers/schedule.safetensors") {
+    for (key, golden) in try Golden.all("samplers/schedule.safetensors") {
       let zeroSNR = key.contains("True")
       let cosine: [String: Any] = key.contains("cos") ? ["beta_schedule": "squaredcos_cap_v2"] : [:]
       let changes = zeroSNR ? ["rescale_betas_zero_snr": true] : cosine

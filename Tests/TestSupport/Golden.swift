@@ -44,9 +44,7 @@ public struct Golden: Sendable {
   }
 
   /// Values of a float tensor of any rank.
-  public func values(_ name: String) throws -> [Float] {
-    try bytes(name).withUnsafeBytes { raw in (0..<raw.count / 4).map { raw.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) } }
-  }
+  public func values(_ name: String) throws -> [Float] { try Values(stored(name)).floats }
 
   /// Step `index` of a trace `[steps, n, c, h, w]`, as `[n, h, w, c]`.
   public func step(_ index: Int, of name: String) throws -> Tensor {
@@ -58,15 +56,61 @@ public struct Golden: Sendable {
   /// A matrix of I64 values.
   public func integers(_ name: String) throws -> [[Int]] {
     let shape = try shape(name)
-    let values = try bytes(name).withUnsafeBytes { raw in
-      (0..<raw.count / 8).map { Int(raw.loadUnaligned(fromByteOffset: 8 * $0, as: Int64.self)) }
-    }
+    let values = try Values(stored(name)).integers.map(Int.init)
     return (0..<shape[0]).map { Array(values[$0 * shape[1]..<($0 + 1) * shape[1]]) }
   }
+
+  /// Every tensor of a file.
+  public static func all(_ file: String) throws -> [String: Values] { try Golden(file).tensors.mapValues { try Values($0) } }
 
   public static func json<T: Decodable>(_ file: String, as type: T.Type) throws -> T {
     try JSONDecoder().decode(type, from: Data(contentsOf: folder.appendingPathComponent(file)))
   }
+
+  /// A JSON object as Foundation sees it, for configurations with free keys.
+  public static func object(_ file: String) throws -> [String: Any] {
+    try JSONSerialization.jsonObject(with: Data(contentsOf: folder.appendingPathComponent(file))) as? [String: Any] ?? [:]
+  }
+
+  /// A tensor's values, of any rank.
+  public struct Values: Sendable {
+    public let shape: [Int]
+    /// F32 or I64.
+    private let dtype: String
+    private let bytes: [UInt8]
+
+    init(_ stored: StoredTensor) throws {
+      guard let bytes = stored.rawBytes else { throw Missing(description: "\(stored.name) is strided") }
+      (shape, dtype, self.bytes) = (stored.shape, stored.dtype.rawValue, bytes)
+    }
+
+    public var floats: [Float] { read("F32", Float.self) }
+    public var integers: [Int64] { read("I64", Int64.self) }
+
+    private func read<T: BitwiseCopyable>(_ expected: String, _: T.Type) -> [T] {
+      precondition(dtype == expected, "\(dtype) values read as \(expected)")
+      return bytes.withUnsafeBytes { raw in
+        (0..<raw.count / MemoryLayout<T>.size).map { raw.loadUnaligned(fromByteOffset: MemoryLayout<T>.size * $0, as: T.self) }
+      }
+    }
+
+    /// Row `i` of the first dimension.
+    public func row(_ i: Int) -> [Float] {
+      let n = shape.dropFirst().reduce(1, *)
+      return Array(floats[i * n..<(i + 1) * n])
+    }
+  }
+}
+
+/// Largest absolute difference; infinite when the lengths differ or something is not a number.
+public func largestDifference(_ a: [Float], _ b: [Float]) -> Double {
+  guard a.count == b.count else { return .infinity }
+  var worst = 0.0
+  for (x, y) in zip(a, b) where x != y {
+    let d = abs(Double(x) - Double(y))
+    worst = d.isNaN ? .infinity : max(worst, d)
+  }
+  return worst
 }
 
 /// Largest difference relative to the largest magnitude of the reference; infinite when the counts differ.

@@ -5,6 +5,8 @@ import Foundation
 let targets: [String: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt] = [
   "config": config,
   "image-metadata": imageMetadata,
+  "npy": npy,
+  "npz": npz,
   "pickle": pickle,
   "safetensors": safetensors,
   "zip": zip,

@@ -47,7 +47,7 @@ public struct KnockOutStudy: Sendable {
     ) throws -> [Float]? {
       let there = Set(prompt.words.map { $0.text.lowercased() })
       guard let word = candidates.first(where: { !there.contains($0) }) else { return nil }
-      let row = try model.tokenize(prompt.text + " " + word)
+      let row = try model.tokenize(prompt.text + " " + word, emphasis: prompt.emphasis)
       let positions = try row.positions(of: word).flatMap { $0 }
       // A word that found no room in the row has no map.
       guard row.cutTokens == 0, row.chunks.count == 1, !positions.isEmpty else { return nil }

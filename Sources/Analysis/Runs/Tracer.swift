@@ -30,10 +30,13 @@ public struct Tracer {
     public var begin: ((Denoising) throws -> Tensor)?
     /// Asks the network a second time at each step and takes the predicted x0 from that answer (Asyrp). Captures see the first.
     public var original: (patterns: [String], handler: Probes.Handler)?
+    /// Writes further files into the run's folder, before its files are listed.
+    public var files: ((URL) throws -> Void)?
 
     public init(
       _ name: [String: String] = [:], patterns: [String] = [], handler: Probes.Handler? = nil, conditioning: Conditioning? = nil,
-      begin: ((Denoising) throws -> Tensor)? = nil, original: (patterns: [String], handler: Probes.Handler)? = nil
+      begin: ((Denoising) throws -> Tensor)? = nil, original: (patterns: [String], handler: Probes.Handler)? = nil,
+      files: ((URL) throws -> Void)? = nil
     ) {
       self.name = name
       self.patterns = patterns
@@ -41,6 +44,7 @@ public struct Tracer {
       self.conditioning = conditioning
       self.begin = begin
       self.original = original
+      self.files = files
     }
   }
 
@@ -92,6 +96,7 @@ public struct Tracer {
     for i in 0..<request.count {
       var record = parameters
       record.index = i
+      record.intervention = intervention.name.isEmpty ? nil : intervention.name
       let picture = Picture(try model.decode(run.latents.slice(i..<i + 1), tiling: tiling))
       try picture.writePNG(to: temporary.appendingPathComponent("image-\(i).png"), metadata: PictureMetadata(record))
     }
@@ -100,6 +105,7 @@ public struct Tracer {
     let plan = run.plan
     let timesteps = run.indices.map { plan.timesteps[$0] }
     let abar = try NoiseSchedule(model.source.schedulerConfig).alphasCumprod
+    try intervention.files?(temporary)
     let files = try Self.index(temporary)
     let manifest = RunManifest(
       id: try store.place(spec).lastPathComponent, spec: spec, specSha256: try spec.digest(), command: command,

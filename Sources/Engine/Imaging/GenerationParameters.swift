@@ -51,6 +51,8 @@ public struct GenerationParameters: Codable, Sendable, Equatable {
   public var variant: String?
   /// True when the UNet's moving average was used.
   public var ema: Bool?
+  /// `f16` when weights were rounded to half precision; nil for as they lie in the files.
+  public var weights: String?
   /// `on`, `off` or `auto` (nil): whether the picture was decoded in tiles.
   public var vaeTiling: String?
   /// Share of the steps that an initial picture goes through, 0 to 1; only with `initImage`.
@@ -72,6 +74,11 @@ public struct GenerationParameters: Codable, Sendable, Equatable {
   public var initImage: Source?
   public var mask: Source?
   public var initLatents: Source?
+  /// The inversion that the run went on from, and how many of its steps were left out.
+  public var inversion: Source?
+  public var skip: Int?
+  /// What was done to the run besides: `knock_out: house`. Such a picture does not come out of the parameters alone.
+  public var intervention: [String: String]?
 
   public init(sdlabVersion: String, prompt: String, width: Int, height: Int, model: Source) {
     self.sdlabVersion = sdlabVersion
@@ -132,6 +139,7 @@ public struct GenerationParameters: Codable, Sendable, Equatable {
     try check((1...Picture.maximumSide).contains(height), "height", "1 to \(Picture.maximumSide)")
     try check((0...100).contains(clipSkip), "clip_skip", "0 to 100")
     try check((0...1).contains(eta), "eta", "0 to 1")
+    try check(skip.map { (0..<steps).contains($0) } ?? true, "skip", "0 to steps - 1")
     try check(strength.map { (0...1).contains($0) } ?? true, "strength", "0 to 1")
   }
 }

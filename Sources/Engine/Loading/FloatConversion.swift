@@ -22,32 +22,53 @@ enum FloatConversion {
 
   /// False when one of `count` Float32 values is NaN or infinite.
   static func isFinite(_ values: UnsafePointer<Float>, count: Int) -> Bool {
-    let good = Atomic<Bool>(true)
+    largestBits(UnsafeRawPointer(values), count, SIMD16<UInt32>.self, mask: 0x7fff_ffff) < UInt32(infinity)
+  }
+
+  /// The largest magnitude among `count` stored numbers, without converting them; infinity when one is infinite or NaN.
+  static func largestMagnitude(_ source: UnsafeRawPointer, _ dtype: DType, count: Int) -> Float {
+    // As integers without the sign bit, numbers of one type are in the order of their magnitudes.
+    switch dtype {
+    case .float16:
+      let bits = UInt16(largestBits(source, count, SIMD16<UInt16>.self, mask: 0x7fff))
+      return bits >= 0x7c00 ? .infinity : Float(Float16(bitPattern: bits))
+    case .bfloat16:
+      let bits = largestBits(source, count, SIMD16<UInt16>.self, mask: 0x7fff)
+      return bits >= 0x7f80 ? .infinity : Float(bitPattern: bits << 16)
+    case .float32:
+      let bits = largestBits(source, count, SIMD16<UInt32>.self, mask: 0x7fff_ffff)
+      return bits >= UInt32(infinity) ? .infinity : Float(bitPattern: bits)
+    default:
+      let values = Storage(count: count)
+      return convert(source, dtype, count: count, to: values.pointer) ? largestMagnitude(values.pointer, .float32, count: count) : .infinity
+    }
+  }
+
+  private static func largestBits<Vector: SIMD & BitwiseCopyable>(
+    _ source: UnsafeRawPointer, _ count: Int, _: Vector.Type, mask: Vector.Scalar
+  ) -> UInt32 where Vector.Scalar: FixedWidthInteger & UnsignedInteger & BitwiseCopyable {
+    let found = Atomic<UInt32>(0)
+    let (size, lanes) = (MemoryLayout<Vector.Scalar>.size, Vector.scalarCount)
     parallel(count, grain: 1 << 16) { range in
-      let raw = UnsafeRawPointer(values)
-      var highest = SIMD16<Int32>()
+      var highest = Vector()
       var i = range.lowerBound
-      while i + 16 <= range.upperBound {
-        keepHighest(&highest, raw.loadUnaligned(fromByteOffset: 4 * i, as: SIMD16<Int32>.self))
-        i += 16
+      while i + lanes <= range.upperBound {
+        let magnitude = source.loadUnaligned(fromByteOffset: i * size, as: Vector.self) & mask
+        highest.replace(with: magnitude, where: magnitude .> highest)
+        i += lanes
       }
+      var last = highest.max()
       while i < range.upperBound {
-        keepHighest(&highest, SIMD16(repeating: Int32(bitPattern: values[i].bitPattern)))
+        last = max(last, source.loadUnaligned(fromByteOffset: i * size, as: Vector.Scalar.self) & mask)
         i += 1
       }
-      if highest.max() >= infinity { good.store(false, ordering: .relaxed) }
+      found.max(UInt32(last), ordering: .relaxed)
     }
-    return good.load(ordering: .relaxed)
+    return found.load(ordering: .relaxed)
   }
 
   /// Bits of Float32 infinity. As integers without the sign bit, NaN and infinity are above every number.
   private static let infinity: Int32 = 0x7f80_0000
-
-  @inline(__always)
-  private static func keepHighest(_ highest: inout SIMD16<Int32>, _ bits: SIMD16<Int32>) {
-    let magnitude = bits & 0x7fff_ffff
-    highest.replace(with: magnitude, where: magnitude .> highest)
-  }
 
   @inline(__always)
   private static func convert<Vector: BitwiseCopyable, Scalar: BitwiseCopyable>(

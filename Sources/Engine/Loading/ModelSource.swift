@@ -28,10 +28,11 @@ public struct ModelSource {
   ///   - vae: another VAE: a folder, a model's folder, a single file or a hub name.
   ///   - ema: takes the UNet from the moving average that a training checkpoint keeps (`model_ema.*`).
   ///   - variant: `fp16` for `diffusion_pytorch_model.fp16.safetensors`.
+  ///   - precision: how weights are kept in memory; nil for as they lie in the files.
   /// - Throws: `InputError` naming what is missing or malformed.
   public static func resolve(
     _ name: String? = nil, tokenizer: String? = nil, vae: String? = nil, ema: Bool = false, variant: String? = nil,
-    environment: [String: String] = ProcessInfo.processInfo.environment
+    precision: WeightPrecision? = nil, environment: [String: String] = ProcessInfo.processInfo.environment
   ) throws -> ModelSource {
     let hub = HubCache(environment: environment)
     let location = try name.map { try Location($0, hub) } ?? .folder(try Resources.embeddedModel())
@@ -50,7 +51,7 @@ public struct ModelSource {
       displayName: name.map { location.isHub($0) ? $0 : URL(fileURLWithPath: $0).lastPathComponent } ?? "embedded", unetConfig: parts.unet,
       vaeConfig: parts.vae, textEncoderConfig: parts.textEncoder, schedulerConfig: parts.scheduler,
       tokenizerDirectory: try tokenizerFolder(tokenizer, location, hub, label), padToken: parts.padToken,
-      weights: try WeightStore(parts.tensors, label: label), files: parts.files, warnings: parts.warnings)
+      weights: try WeightStore(parts.tensors, label: label, precision: precision), files: parts.files, warnings: parts.warnings)
   }
 
   /// Where a model lies.

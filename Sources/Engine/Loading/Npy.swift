@@ -28,7 +28,7 @@ public enum Npy {
   static let hint = "not a whole numpy file; write it again with numpy.save or numpy.savez"
   private static let maximumHeader = 1 << 20
   private static let maximumDimensions = 32
-  private static let magic: [UInt8] = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]
+  fileprivate static let magic: [UInt8] = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]
 
   /// True when the file starts like an .npy file.
   public static func looksLike(_ file: FileBytes) -> Bool { file.all.starts(with: magic) }
@@ -83,15 +83,17 @@ public enum Npy {
   /// - Throws: `InputError(.cannotWrite)`, for example when the disk is full.
   public static func write(_ values: [Float], shape: [Int], to url: URL) throws {
     precondition(values.count == shape.reduce(1, *), "\(values.count) values for \(shape)")
-    let dimensions = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
-    var text = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(dimensions)), }"
-    // Data starts at a multiple of 64 bytes.
-    text += String(repeating: " ", count: (64 - (10 + text.utf8.count + 1) % 64) % 64) + "\n"
     try AtomicFile.write(to: url) { sink in
-      try (magic + [1, 0]).withUnsafeBytes { try sink.write($0) }
-      try withUnsafeBytes(of: UInt16(text.utf8.count).littleEndian) { try sink.write($0) }
-      try sink.write(text)
+      try sink.writeNpyHeader(.float32, shape)
       try values.withUnsafeBytes { try sink.write($0) }
+    }
+  }
+
+  /// Writes uint8 values in row-major (C) order, as they come: `body` must write one byte for each element of `shape`.
+  public static func writeBytes(shape: [Int], to url: URL, _ body: (AtomicFile.Sink) throws -> Void) throws {
+    try AtomicFile.write(to: url) { sink in
+      try sink.writeNpyHeader(.uint8, shape)
+      try body(sink)
     }
   }
 
@@ -155,5 +157,17 @@ public enum Npy {
       throw bad(label, "the deflated data is broken")
     }
     return bytes
+  }
+}
+
+extension AtomicFile.Sink {
+  /// Version 1; data starts at a multiple of 64 bytes.
+  fileprivate func writeNpyHeader(_ dtype: Npy.DType, _ shape: [Int]) throws {
+    let dimensions = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
+    var text = "{'descr': '\(dtype.rawValue)', 'fortran_order': False, 'shape': (\(dimensions)), }"
+    text += String(repeating: " ", count: (64 - (10 + text.utf8.count + 1) % 64) % 64) + "\n"
+    try (Npy.magic + [1, 0]).withUnsafeBytes { try write($0) }
+    try withUnsafeBytes(of: UInt16(text.utf8.count).littleEndian) { try write($0) }
+    try write(text)
   }
 }

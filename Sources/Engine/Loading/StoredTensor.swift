@@ -56,6 +56,21 @@ public struct StoredTensor: Sendable {
     return tensor
   }
 
+  /// Throws what `float32()` would, without converting; and for weights that are to be kept in half precision when one is too large for it.
+  func check(_ precision: WeightPrecision?) throws {
+    guard dtype.isFloating, shape.count <= 4, strides == nil else {
+      _ = try float32()
+      return
+    }
+    let largest = FloatConversion.largestMagnitude(bytes.base + offset, dtype, count: count)
+    releasePages()
+    if !largest.isFinite { _ = try float32() }
+    if precision == .f16, largest > Float(Float16.greatestFiniteMagnitude) {
+      throw InputError(
+        .badData, "\(file): \(name): the largest weight is \(largest), half precision ends at 65504", hint: "keep these weights in float32")
+    }
+  }
+
   /// `float32()` for a tensor that has passed it before: for those who read it again when they need it rather than keep it.
   func readAgain() -> Tensor { converted().tensor }
 

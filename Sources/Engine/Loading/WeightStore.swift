@@ -8,15 +8,20 @@ public final class WeightStore {
   /// Places to probe, in network order: filled while the networks are built.
   public private(set) var sites: [Site] = []
 
-  private var convolutions: [(path: String, weight: ConvolutionWeight)] = []
+  /// How packed weights are kept; nil for as they lie in the file.
+  private let precision: WeightPrecision?
+  /// Numbers kept in half precision.
+  private var halves = 0
+  private var packed: [(path: String, weight: any PackedWeight)] = []
   /// Tensors that lie in no file: the parameters of a network in training, recorded or frozen.
   private let inMemory: [String: Tensor]
   private var consumed: Set<String> = []
   private var problems: [String] = []
 
-  public init(_ tensors: [StoredTensor], label: String) throws {
+  public init(_ tensors: [StoredTensor], label: String, precision: WeightPrecision? = nil) throws {
     self.label = label
     inMemory = [:]
+    self.precision = precision
     self.tensors = [:]
     self.tensors.reserveCapacity(tensors.count)
     for tensor in tensors {
@@ -29,6 +34,7 @@ public final class WeightStore {
   /// Tensors in memory under their canonical names, in PyTorch's order of dimensions; what is recorded stays so.
   init(inMemory: [String: Tensor]) {
     label = "parameters"
+    precision = nil
     self.inMemory = inMemory
     tensors = [:]
   }
@@ -65,29 +71,48 @@ public final class WeightStore {
     for tensor in tensors.values { tensor.releasePages() }
   }
 
-  /// Gives back what one network's weights take in memory: pages of the files and packed convolutions. Both come again when the network is used.
+  /// Gives back what one network's weights take in memory: pages of the files and packed weights. Both come again when the network is used.
   func release(_ network: String) {
-    for (path, weight) in convolutions where path.hasPrefix(network + ".") { weight.release() }
+    for (path, weight) in packed where path.hasPrefix(network + ".") { weight.release() }
     for (name, tensor) in tensors where name.hasPrefix(network + ".") { tensor.releasePages() }
   }
+
+  /// Bytes that the weights which the networks have taken need in memory.
+  public var memoryBytes: Int { consumed.reduce(0) { $0 + 4 * (tensors[$1]?.count ?? 0) } - 2 * halves }
 
   /// Bytes of one network's weights as Float32.
   func bytes(_ network: String) -> Int { tensors.reduce(0) { $1.key.hasPrefix(network + ".") ? $0 + 4 * $1.value.count : $0 } }
 
-  fileprivate func add(_ weight: ConvolutionWeight, _ path: String) { convolutions.append((path, weight)) }
+  fileprivate func add(_ weight: any PackedWeight, _ path: String) { packed.append((path, weight)) }
 
-  fileprivate func take(_ name: String, _ shape: Shape) -> Tensor? { checked(name, shape)?.values }
+  fileprivate func take(_ name: String, _ shape: Shape) -> Tensor? {
+    if let tensor = taken(name, shape) { return tensor }
+    var values: Tensor?
+    _ = checked(name, shape) { values = try $0.float32() }
+    return values
+  }
 
-  /// The tensor as it lies in the file and its values.
-  fileprivate func checked(_ name: String, _ shape: Shape) -> (stored: StoredTensor?, values: Tensor)? {
-    if let values = inMemory[name] {
-      consumed.insert(name)
-      guard values.count == shape.count, values.shape.dimensions.prefix(shape.rank) == shape.dimensions[...] else {
-        problems.append("\(name): expected \(shape), found \(values.shape)")
-        return nil
-      }
-      return (nil, values.shape == shape ? values : values.reshaped(shape))
+  /// A weight that is read when it is packed.
+  fileprivate func values(_ name: String, _ shape: Shape) -> WeightValues {
+    if let tensor = taken(name, shape) { return WeightValues(tensor) }
+    let values = WeightValues(checked(name, shape) { try $0.check(precision) }, shape, precision)
+    if values.half { halves += shape.count }
+    return values
+  }
+
+  /// A tensor that lies in no file; nil where there is none.
+  private func taken(_ name: String, _ shape: Shape) -> Tensor? {
+    guard let values = inMemory[name] else { return nil }
+    guard values.count == shape.count, values.shape.dimensions.prefix(shape.rank) == shape.dimensions[...] else {
+      problems.append("\(name): expected \(shape), found \(values.shape)")
+      return nil
     }
+    consumed.insert(name)
+    return values.shape == shape ? values : values.reshaped(shape)
+  }
+
+  /// The tensor as it lies in the file once its shape is as expected and `read` has not thrown; what is wrong is kept for `finish`.
+  private func checked(_ name: String, _ shape: Shape, _ read: (StoredTensor) throws -> Void) -> StoredTensor? {
     guard var stored = tensors[name] else {
       problems.append("\(name) \(shape) is missing")
       return nil
@@ -101,7 +126,8 @@ public final class WeightStore {
       return nil
     }
     do {
-      return (stored, try stored.float32())
+      try read(stored)
+      return stored
     } catch {
       problems.append("\(error)")
       return nil
@@ -133,8 +159,14 @@ public struct WeightScope {
 
   /// The weight of a convolution, `[out, in, kh, kw]`: checked now, read and packed when it is used.
   func convolutionWeight(_ shape: Shape) -> ConvolutionWeight {
-    let found = store.checked("\(path).weight", shape)
-    let weight = found.flatMap { $0.stored == nil ? ConvolutionWeight($0.values) : nil } ?? ConvolutionWeight(found?.stored, shape)
+    let weight = ConvolutionWeight(store.values("\(path).weight", shape))
+    store.add(weight, path)
+    return weight
+  }
+
+  /// The weight of a linear layer, `[out, in]` (or `[out, in, 1, 1]`): checked now, read and packed when it is used.
+  func linearWeight(_ shape: Shape) -> LinearWeight {
+    let weight = LinearWeight(store.values("\(path).weight", shape))
     store.add(weight, path)
     return weight
   }

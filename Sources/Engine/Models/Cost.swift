@@ -8,7 +8,7 @@ public struct Cost: Sendable, Equatable {
   /// Floats of activations that live at the same time at the worst moment.
   public internal(set) var activations = 0.0
 
-  /// Floats that transformed convolution weights take beyond the weights themselves (`Winograd`); the same for any number of rows.
+  /// Floats of transformed convolution weights that are kept beside the weights themselves (`Winograd`); the same for any number of rows.
   public internal(set) var transformedWeights = 0.0
 
   public var flops: Double { 2 * multiplyAdds }
@@ -32,8 +32,8 @@ public struct Cost: Sendable, Equatable {
 
   fileprivate mutating func convolution(_ area: Area, _ input: Int, _ output: Int, isStrided: Bool = false) {
     linear(area.count, 9 * input, output)
-    if !isStrided, Winograd.pays(height: area.height, width: area.width, input: input, output: output) {
-      transformedWeights += Double((36 - 9) * input * output)
+    if !isStrided, Winograd.keeps(input, output), Winograd.pays(height: area.height, width: area.width, input: input, output: output) {
+      transformedWeights += Double(36 * input * output)
     }
   }
 

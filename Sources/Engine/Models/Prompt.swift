@@ -36,6 +36,8 @@ public struct TokenizedPrompt: Sendable {
   public let text: String
   /// Tokens in a row, BOS and EOS included.
   public let length: Int
+  /// How its brackets were read.
+  public let emphasis: PromptEmphasis
   /// At least one row.
   public private(set) var chunks: [PromptChunk] = []
   /// Number of tokens that did not fit.
@@ -72,9 +74,10 @@ public struct TokenizedPrompt: Sendable {
     for k in prompts.indices { prompts[k].pad(toChunks: count) }
   }
 
-  fileprivate init(text: String, length: Int, emptyChunk: PromptChunk) {
+  fileprivate init(text: String, length: Int, emphasis: PromptEmphasis, emptyChunk: PromptChunk) {
     self.text = text
     self.length = length
+    self.emphasis = emphasis
     self.emptyChunk = emptyChunk
   }
 }
@@ -96,7 +99,7 @@ extension Tokenizer {
       throw InputError(.badData, "prompt length: expected 3 to 65536 tokens, found \(length)")
     }
     let segments = try emphasis == .a1111 ? PromptSegment.parse(text) : [PromptSegment(plain: text)]
-    var prompt = TokenizedPrompt(text: text, length: length, emptyChunk: row([], [], length))
+    var prompt = TokenizedPrompt(text: text, length: length, emphasis: emphasis, emptyChunk: row([], [], length))
     var rows = RowFiller(capacity: length - 2, overflow: overflow)
     var builder = PromptSearch.Builder()
     for segment in segments {

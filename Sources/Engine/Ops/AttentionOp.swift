@@ -1,8 +1,9 @@
 /// Scaled dot-product attention (Vaswani et al. 2017), many heads side by side in the channels: head i has columns i*d ..< (i+1)*d.
 public enum Attention {
-  /// Query rows and key rows of one block: 64 x 1024 scores (256 KiB) stay in the second-level cache.
-  private static let queryBlock = 64
-  private static let keyBlock = 1024
+  /// Query rows and key rows of one block: 84 x 672 scores (221 KiB) stay in the second-level cache. Both are multiples of the rows and columns of the
+  /// product's register tile (6 or 14 rows, 16 or 32 columns), and key blocks are multiples of query blocks.
+  private static let queryBlock = 84
+  private static let keyBlock = 672
 
   /// - Parameters:
   ///   - q: `[n, queries, heads * d]`; k, v: `[n, keys, heads * d]`.
@@ -13,11 +14,13 @@ public enum Attention {
     let (n, tq, c, tk) = (q.shape[0], q.shape[1], q.shape[2], k.shape[1])
     precondition(k.shape == [n, tk, c] && v.shape == [n, tk, c] && c % heads == 0, "attention: q \(q.shape), k \(k.shape), v \(v.shape)")
     let d = c / heads
-    let scale = 1 / Float(d).squareRoot()
     let out = Tensor(uninitialized: [n, tq, c])
-    let (qp, kp, vp, op) = (q.data, k.data, v.data, out.storage.pointer)
+    let (qp, op) = (q.data, out.storage.pointer)
+    // Keys and values of every head are packed once; each of its query blocks reads them.
+    let (keys, values) = (PackedHeads(keys: k, heads: heads), PackedHeads(values: v, heads: heads))
+    let kernel = Kernel.table
     let blocks = (tq + queryBlock - 1) / queryBlock
-    let width = min(keyBlock, tk)
+    let width = Panels.count(min(keyBlock, tk)) * Panels.width
     parallel(n * heads * blocks, scratch: queryBlock * width + 2 * queryBlock) { items, scores in
       let maximum = scores + queryBlock * width
       let sum = maximum + queryBlock
@@ -29,27 +32,77 @@ public enum Attention {
         let oAt = op + (image * tq + first) * c + head * d
         var key = 0
         while key < tk && (!causal || key < first + rows) {
-          let columns = min(width, tk - key)
-          let kAt = kp + (image * tk + key) * c + head * d
-          let vAt = vp + (image * tk + key) * c + head * d
-          product(
-            rows, columns, d, alpha: scale, Matrix(pointer: qAt, stride: c), Matrix(pointer: kAt, stride: c, transposed: true), beta: 0,
-            scores,
-            columns)
+          let columns = min(keyBlock, tk - key)
+          let panels = Panels.count(columns)
+          // Whole panels: the columns beyond the last key are products with zeros that nobody looks at.
+          kernel.single.panel_product(
+            rows, panels * Panels.width, d, 0, panels, qAt, c, keys.block(image * heads + head, key / keyBlock), nil, 0, scores, width)
           // Under the causal mask a row may see nothing of a later block only if that block starts beyond the whole query block, which the
           // loop excludes as long as key blocks are multiples of query blocks; a row then sees at least one column.
           let visible = causal ? max(1, first - key + 1) : 0
-          Kernel.table.softmax_block(scores, columns, rows, columns, visible, maximum, sum, oAt, c, d, key == 0 ? 1 : 0)
-          product(
-            rows, d, columns, Matrix(pointer: scores, stride: columns), Matrix(pointer: vAt, stride: c), beta: key == 0 ? 0 : 1, oAt, c)
+          kernel.softmax_block(scores, width, rows, columns, visible, maximum, sum, oAt, c, d, key == 0 ? 1 : 0)
+          kernel.single.panel_product(
+            rows, d, columns, 0, Panels.count(d), scores, width, values.block(image * heads + head, key / keyBlock), nil, key == 0 ? 0 : 1,
+            oAt, c)
           key += columns
         }
-        Kernel.table.divide_rows(oAt, c, rows, d, sum)
+        kernel.divide_rows(oAt, c, rows, d, sum)
       }
     }
-    withExtendedLifetime((q, k, v)) {}
+    withExtendedLifetime((q, keys, values)) {}
     guard records(q, k, v) else { return out }
     return out.recorded(from: [q, k, v]) { gradients(q, k, v, $0, heads: heads, causal: causal) }
+  }
+
+  /// Keys (transposed, divided by the square root of d) or values of all heads in panels, block of keys by block of keys.
+  private struct PackedHeads {
+    private let storage: Storage
+    /// Floats of a head and of a whole block of keys.
+    private let (headSize, blockSize): (Int, Int)
+
+    init(keys: Tensor, heads: Int) {
+      let d = keys.shape[2] / heads
+      self.init(keys, heads) {
+        Panels.count($0) * Panels.width * d
+      } pack: { source, stride, count, target in
+        Kernel.table.single.pack_transposed(source, count, d, 1, stride, 1 / Float(d).squareRoot(), 0, Panels.count(count), target)
+      }
+    }
+
+    init(values: Tensor, heads: Int) {
+      let d = values.shape[2] / heads
+      self.init(values, heads) {
+        $0 * Panels.count(d) * Panels.width
+      } pack: { source, stride, count, target in
+        Kernel.table.single.pack_rows(source, d, count, stride, target)
+      }
+    }
+
+    private init(
+      _ x: Tensor, _ heads: Int, size: (_ keys: Int) -> Int,
+      pack: (_ source: UnsafePointer<Float>, _ stride: Int, _ keys: Int, _ target: UnsafeMutablePointer<Float>) -> Void
+    ) {
+      let (n, t, c) = (x.shape[0], x.shape[1], x.shape[2])
+      let (whole, rest) = (t / keyBlock, t % keyBlock)
+      let blockSize = size(keyBlock)
+      let headSize = whole * blockSize + size(rest)
+      let storage = Storage(count: n * heads * headSize)
+      let source = x.data
+      parallel(n * heads, grain: max(1, 65536 / max(1, headSize))) { items in
+        for item in items {
+          for block in 0..<whole + (rest > 0 ? 1 : 0) {
+            let key = block * keyBlock
+            pack(
+              source + (item / heads * t + key) * c + item % heads * (c / heads), c, min(keyBlock, t - key),
+              storage.pointer + item * headSize + block * blockSize)
+          }
+        }
+      }
+      withExtendedLifetime(x) {}
+      (self.storage, self.headSize, self.blockSize) = (storage, headSize, blockSize)
+    }
+
+    func block(_ head: Int, _ block: Int) -> UnsafePointer<Float> { UnsafePointer(storage.pointer + head * headSize + block * blockSize) }
   }
 
   /// The probabilities that `attend` uses, for those who want to look: `[n, heads, queries, keys]`.

@@ -33,44 +33,30 @@ extension Tensor {
       return recordedConv2d(weight, bias, stride: stride, padding: padding, adding: residual)
     }
     if stride == 1, padding == Padding(1), kh == 3, kw == 3, Winograd.pays(height: h, width: w, input: cin, output: cout) {
-      return winograd(weight.winograd, cout, bias, adding: residual)
+      return winograd(weight, bias, adding: residual)
     }
     let oh = (h + padding.top + padding.bottom - kh) / stride + 1
     let ow = (w + padding.left + padding.right - kw) / stride + 1
     let pixels = oh * ow
     let perImage = (bias?.shape.rank ?? 1) == 2
 
-    var out: Tensor
-    if let given = residual {
-      out = given
-      precondition(out.shape == [n, oh, ow, cout], "conv2d: residual \(out.shape), result [\(n), \(oh), \(ow), \(cout)]")
-      let target = out.mutableData()
-      if let bias {
-        parallel(n * pixels, grain: 64) { rows in
-          for r in rows { Kernel.table.add(target + r * cout, bias.data + (perImage ? r / pixels * cout : 0), cout) }
-        }
-      }
-    } else {
-      out = Tensor(uninitialized: [n, oh, ow, cout])
-      for i in 0..<(perImage ? n : 1) {
-        let rows = perImage ? pixels : n * pixels
-        parallelFill(out.storage.pointer + i * rows * cout, rows: rows, c: cout, bias.map { $0.data + i * cout })
-      }
-    }
-    let target = out.storage.pointer
+    let adds = residual != nil
+    var out = residual ?? Tensor(uninitialized: [n, oh, ow, cout])
+    precondition(out.shape == [n, oh, ow, cout], "conv2d: residual \(out.shape), result [\(n), \(oh), \(ow), \(cout)]")
+    let target = out.mutableData()
     let k = kh * kw * cin
-    let packed = weight.patches
-    let matrix = Matrix(pointer: packed.data, stride: k, transposed: true)
-    if kh == 1, kw == 1, stride == 1 {
-      parallelProduct(n * pixels, cout, cin, Matrix(pointer: data, stride: cin), matrix, beta: 1, target, cout)
-    } else if n * pixels >= 32 * Threads.count {
+    let packed = weight.panels
+    if n * pixels >= 32 * Threads.count {
       let block = patchRows(n * pixels, k)
       parallel(n * pixels, grain: 16, scratch: block * k) { rows, patches in
         var first = rows.lowerBound
         while first < rows.upperBound {
-          let part = first..<min(first + block, rows.upperBound)
+          let end = perImage ? (first / pixels + 1) * pixels : rows.upperBound
+          let part = first..<min(first + block, rows.upperBound, end)
           gather(part, into: patches, h: h, w: w, cin: cin, oh: oh, ow: ow, kh: kh, kw: kw, stride: stride, padding: padding)
-          product(part.count, cout, k, Matrix(pointer: patches, stride: k), matrix, beta: 1, target + first * cout, cout)
+          product(
+            part.count, patches, k, packed, bias: bias.map { $0.data + (perImage ? first / pixels * cout : 0) }, adds: adds,
+            target + first * cout, cout)
           first = part.upperBound
         }
       }
@@ -78,7 +64,11 @@ extension Tensor {
       // Few pixels and many channels: all patches once, then split over the output channels, so that the weights are read once.
       let patches = Storage(count: n * pixels * k)
       gather(0..<n * pixels, into: patches.pointer, h: h, w: w, cin: cin, oh: oh, ow: ow, kh: kh, kw: kw, stride: stride, padding: padding)
-      parallelProduct(n * pixels, cout, k, Matrix(pointer: patches.pointer, stride: k), matrix, beta: 1, target, cout)
+      for first in Swift.stride(from: 0, to: n * pixels, by: perImage ? pixels : n * pixels) {
+        parallelProduct(
+          perImage ? pixels : n * pixels, patches.pointer + first * k, k, packed,
+          bias: bias.map { $0.data + (perImage ? first / pixels * cout : 0) }, adds: adds, target + first * cout, cout)
+      }
       withExtendedLifetime(patches) {}
     }
     withExtendedLifetime((self, packed, bias)) {}
@@ -117,21 +107,5 @@ extension Tensor {
         t += run
       }
     }
-  }
-
-  /// PyTorch's `[out, in, kh, kw]` as `[out, kh, kw, in]`.
-  func packedForConvolution() -> Tensor {
-    let (o, i, k) = (shape[0], shape[1], shape[2] * shape[3])
-    let packed = Tensor(uninitialized: [o, shape[2], shape[3], i])
-    let (source, target) = (data, packed.storage.pointer)
-    parallel(o, grain: max(1, 16384 / max(1, i * k))) { range in
-      for a in range {
-        let s = source + a * i * k
-        let t = target + a * i * k
-        for b in 0..<i { for c in 0..<k { t[c * i + b] = s[b * k + c] } }
-      }
-    }
-    withExtendedLifetime(self) {}
-    return packed
   }
 }

@@ -1,16 +1,20 @@
 /// The recorded paths of linear layers and sums: forward by plain products, and their vector-Jacobian products.
 extension Tensor {
   /// `x W^T + b` with the way back: for y's gradient g `[rows, n]`, dx = g W, dW = g^T x, db = the sum of g over rows.
-  func recordedLinear(_ weight: Tensor, _ bias: Tensor?) -> Tensor {
+  func recordedLinear(_ weight: LinearWeight, _ bias: Tensor?) -> Tensor {
     let out = withoutRecording { linear(weight, bias) }
-    return out.recorded(from: [self, weight, bias]) { g in self.linearGradients(g, weight, bias) }
+    let leaf = weight.recorded
+    return out.recorded(from: [self, leaf, bias]) { g in self.linearGradients(g, leaf ?? weight.values, bias) }
   }
 
   /// `self + x W^T + b` with the way back.
-  func recordedSum(withLinear x: Tensor, _ weight: Tensor, _ bias: Tensor?) -> Tensor {
+  func recordedSum(withLinear x: Tensor, _ weight: LinearWeight, _ bias: Tensor?) -> Tensor {
     var out = detached
     withoutRecording { out.addLinear(x, weight, bias) }
-    return out.recorded(from: [self, x, weight, bias]) { g in [self.node == nil ? nil : g] + x.linearGradients(g, weight, bias) }
+    let leaf = weight.recorded
+    return out.recorded(from: [self, x, leaf, bias]) { g in
+      [self.node == nil ? nil : g] + x.linearGradients(g, leaf ?? weight.values, bias)
+    }
   }
 
   /// Gradients of the input, the weight and the bias of `linear` for self as its input.

@@ -3,47 +3,47 @@ import Kernels
 /// 3x3 convolutions with a quarter of the multiplications: Winograd's F(4x4, 3x3) (Lavin and Gray 2016).
 ///
 /// Tiles of 6x6 pixels are transformed, multiplied by the transformed weights, 36 matrix products over the channels, and transformed back to 4x4 results
-/// each. Single precision loses about two more bits than in the direct sum (see winograd.inc).
+/// each. A thread does a panel of output channels from its weights to its results, so that neither the products nor, where they are large, the transformed
+/// weights of all channels ever exist. Single precision loses about two more bits than in the direct sum (see winograd.inc).
 enum Winograd {
   /// Tiles of 4x4 results in a picture.
   static func tiles(_ height: Int, _ width: Int) -> Int { (height + 3) / 4 * ((width + 3) / 4) }
 
-  /// Whether it is faster than patches and worth its memory: the transformed weights are four times as large, which only pays where they meet many tiles,
-  /// or where they are small.
+  /// Whether it is faster than patches: where a transformed weight meets enough tiles.
   static func pays(height: Int, width: Int, input: Int, output: Int) -> Bool {
     guard input % 16 == 0, output % 16 == 0 else { return false }
-    let tiles = tiles(height, width)
-    return tiles >= 64 || tiles >= 4 && input * output <= 1 << 16
+    return tiles(height, width) >= (keeps(input, output) ? 4 : 16)
   }
 
-  /// Tiles transformed at a time: many where the weights are large, so that they are read seldom; few where the tiles are what the cache has to hold.
-  fileprivate static func block(_ input: Int, _ output: Int) -> Int {
-    input * output <= 1 << 15 ? 96 : max(64, min(256, (6 << 20) / (36 * (input + output))))
-  }
+  /// Whether the transformed weights are kept: they are small, and meet few tiles in each pass.
+  static func keeps(_ input: Int, _ output: Int) -> Bool { input * output <= 1 << 16 }
+
+  /// Tiles transformed at a time: at most 12 MiB of them, which the last-level cache holds.
+  fileprivate static func block(_ input: Int) -> Int { max(64, min(256, (3 << 20) / (36 * input))) }
 }
 
 extension Tensor {
   /// `[n, h, w, cout]` for self `[n, h, w, cin]`; stride 1, one pixel of zeros around.
-  /// - Parameters:
-  ///   - weight: of `packedForWinograd`.
-  ///   - bias: `[cout]`, or `[n, cout]` for one an image.
-  func winograd(_ weight: Tensor, _ cout: Int, _ bias: Tensor?, adding residual: consuming Tensor? = nil) -> Tensor {
-    let (n, h, w, cin) = (shape[0], shape[1], shape[2], shape[3])
+  /// - Parameter bias: `[cout]`, or `[n, cout]` for one an image.
+  func winograd(_ weight: ConvolutionWeight, _ bias: Tensor?, adding residual: consuming Tensor? = nil) -> Tensor {
+    let (n, h, w, cin, cout) = (shape[0], shape[1], shape[2], shape[3], weight.output)
     let kernel = Kernel.table
-    let width = kernel.panel_width
-    let panels = (cout + width - 1) / width
+    let width = Panels.width
     let perImage = bias?.shape.rank == 2
     let adds = residual != nil
     var out = residual ?? Tensor(uninitialized: [n, h, w, cout])
     precondition(out.shape == [n, h, w, cout], "conv2d: residual \(out.shape), result [\(n), \(h), \(w), \(cout)]")
     let target = out.mutableData()
     let tiles = Winograd.tiles(h, w)
-    let block = min(Winograd.block(cin, cout), n * tiles)
-    let columns = panels * width
-    let scratch = Storage(count: 36 * block * (cin + columns) + cin)
-    let (v, m, zeros) = (scratch.pointer, scratch.pointer + 36 * block * cin, scratch.pointer + 36 * block * (cin + columns))
+    let block = min(Winograd.block(cin), n * tiles)
+    let transformed = Storage(count: 36 * block * cin + cin)
+    let (v, zeros) = (transformed.pointer, transformed.pointer + 36 * block * cin)
     zeros.update(repeating: 0, count: cin)
-    let (source, u) = (data, weight.data)
+    let source = data
+    let kept = Winograd.keeps(cin, cout) ? weight.winograd : nil
+    let panels = weight.panels
+    // Input channels whose transformed weights, for one panel of output channels, stay in the second-level cache.
+    let depth = kept == nil ? min(cin, max(16, (96 << 10) / (36 * width))) : cin
     var first = 0
     while first < n * tiles {
       let (begin, count) = (first, min(block, n * tiles - first))
@@ -62,41 +62,46 @@ extension Tensor {
           kernel.winograd_input(source + image * h * w * cin, h, w, cin, part.lowerBound, part.upperBound, zeros, v + row * cin, block)
         }
       }
-      parallel(36 * panels, grain: max(1, 131_072 / (count * cin * width))) { items in
-        var item = items.lowerBound
-        while item < items.upperBound {
-          let matrix = item / panels
-          let end = min(items.upperBound, (matrix + 1) * panels)
-          kernel.panel_product(
-            count, cin, item - matrix * panels, end - matrix * panels, v + matrix * block * cin, cin, u + matrix * panels * cin * width,
-            m + matrix * block * columns, columns)
-          item = end
-        }
-      }
-      parallel(count, grain: max(1, 8192 / (36 * cout))) { range in
-        pieces(range) { row, image, part in
-          kernel.winograd_output(
-            m + row * columns, block, columns, h, w, cout, part.lowerBound, part.upperBound,
-            bias.map { $0.data + (perImage ? image * cout : 0) }, adds ? 1 : 0, target + image * h * w * cout)
+      parallel(
+        Panels.count(cout), grain: max(1, 131_072 / (36 * count * cin * width)), scratch: 36 * width * (count + (kept == nil ? depth : 0))
+      ) { range, scratch in
+        let (m, u) = (scratch, scratch + 36 * width * count)
+        for p in range {
+          let channels = min(width, cout - p * width)
+          for from in stride(from: 0, to: cin, by: depth) {
+            let to = min(from + depth, cin)
+            if kept == nil { panels.kernels.winograd_weights(panels.panel(p), cin, from, to, u) }
+            let weights = kept.map { $0.data + p * 36 * cin * width } ?? UnsafePointer(u)
+            for matrix in 0..<36 {
+              kernel.single.panel_product(
+                count, width, to - from, 0, 1, v + matrix * block * cin + from, cin, weights + matrix * (to - from) * width, nil,
+                from > 0 ? 1 : 0, m + matrix * count * width, width)
+            }
+          }
+          pieces(0..<count) { row, image, part in
+            kernel.winograd_output(
+              m + row * width, count, width, h, w, channels, part.lowerBound, part.upperBound,
+              bias.map { $0.data + (perImage ? image * cout : 0) + p * width }, adds ? 1 : 0, target + image * h * w * cout + p * width,
+              cout)
+          }
         }
       }
       first += count
     }
-    withExtendedLifetime((self, weight, bias, scratch)) {}
+    withExtendedLifetime((self, panels, kept, bias, transformed)) {}
     return out
   }
+}
 
-  /// PyTorch's `[out, in, 3, 3]` transformed: 36 matrices `[panels, in, panel width]`.
-  func packedForWinograd() -> Tensor {
-    let (out, input) = (shape[0], shape[1])
-    let width = Kernel.table.panel_width
-    let panels = (out + width - 1) / width
-    let packed = Tensor(uninitialized: [36, panels, input, width])
-    let (source, target) = (data, packed.storage.pointer)
-    parallel(panels, grain: max(1, 4096 / (input * width))) { range in
-      Kernel.table.winograd_weights(source, input, out, range.lowerBound, range.upperBound, target)
+extension Panels {
+  /// Winograd's transform of a 3x3 convolution's weight: `[panels, 36, in, panel width]`.
+  func transformedForWinograd() -> Tensor {
+    let input = k / 9
+    let out = Tensor(uninitialized: [Panels.count(n), 36, input, Panels.width])
+    let target = out.storage.pointer
+    parallel(Panels.count(n), grain: max(1, 4096 / (input * Panels.width))) { range in
+      for p in range { kernels.winograd_weights(panel(p), input, 0, input, target + p * 36 * input * Panels.width) }
     }
-    withExtendedLifetime(self) {}
-    return packed
+    return out
   }
 }

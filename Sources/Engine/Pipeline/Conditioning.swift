@@ -39,6 +39,8 @@ extension StableDiffusion {
     let positive = try embedding(prompts[0], clipSkip: request.clipSkip)
     // As in diffusers, clip skip does not reach the negative prompt (A1111 applies it to both).
     let negative = contrast ? try embedding(prompts[1]) : nil
+    // Half a gigabyte that nobody needs while a large UNet works.
+    if hasLargeUNet { source.weights.release("text_encoder") }
     return Conditioning(prompt: positive, negative: negative, warnings: prompts.compactMap(\.warning))
   }
 

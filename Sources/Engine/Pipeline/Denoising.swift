@@ -260,6 +260,7 @@ extension StableDiffusion {
     _ request: GenerationRequest, conditioning: Conditioning, probes: Probes? = nil, original: Probes? = nil
   ) throws -> Denoising {
     try check(conditioning)
+    if let start = request.inverted { return try denoising(request, from: start, conditioning, probes, original: original) }
     return try Denoising(self, request, conditioning: conditioning, probes: probes, original: original)
   }
 

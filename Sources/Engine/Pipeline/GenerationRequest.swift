@@ -31,6 +31,9 @@ public struct GenerationRequest: Sendable {
   /// Noise to start from instead of drawn noise: `[count, h, w, latent channels]`, standard normal scale.
   public var initialLatents: Tensor?
 
+  /// Start from an inverted picture: the sampler is then the inversion's, and `initialImage`, `mask` and `initialLatents` are not looked at.
+  public var inverted: Inversion.Start?
+
   /// Which generator the noise comes from.
   public enum RandomNumbers: String, Sendable, CaseIterable, Codable {
     /// torch's generator on a CPU.

@@ -25,6 +25,21 @@ public struct Inversion: Sendable {
   }
 }
 
+extension Inversion {
+  /// Where a run goes on from an inversion.
+  public struct Start: Sendable {
+    public var inversion: Inversion
+    /// Steps left out at the beginning.
+    public var skipped: Int
+    /// False: edit-friendly's remainder is left out at the end, as the published code has it.
+    public var keepsRemainder: Bool
+
+    public init(_ inversion: Inversion, skipping skipped: Int = 0, keepsRemainder: Bool = true) {
+      (self.inversion, self.skipped, self.keepsRemainder) = (inversion, skipped, keepsRemainder)
+    }
+  }
+}
+
 extension StableDiffusion {
   /// Takes the latents of a picture back to noise.
   ///
@@ -80,7 +95,7 @@ extension StableDiffusion {
     }
   }
 
-  /// A run from an inversion: with its own request the reconstruction, with another prompt the edit.
+  /// A run from an inversion: with its own request the reconstruction, with another prompt the edit. The same as a request that has `inverted`.
   ///
   /// - Parameters:
   ///   - request: steps and scheduler options are the inversion's; prompt and guidance may be others.
@@ -90,31 +105,43 @@ extension StableDiffusion {
   public func denoising(
     _ request: GenerationRequest, from inversion: Inversion, skipping skipped: Int = 0, keepsRemainder: Bool = true, probes: Probes? = nil
   ) throws -> Denoising {
+    var request = request
+    request.inverted = Inversion.Start(inversion, skipping: skipped, keepsRemainder: keepsRemainder)
+    return try denoising(request, probes: probes)
+  }
+
+  /// A run of a request that has `inverted`.
+  func denoising(
+    _ request: GenerationRequest, from start: Inversion.Start, _ conditioning: Conditioning, _ probes: Probes?, original: Probes?
+  ) throws -> Denoising {
+    let inversion = start.inversion
     guard request.steps == inversion.steps else {
       throw InputError(
         .usage, "\(request.steps) steps from an inversion of \(inversion.steps)", hint: "give as many as it was inverted with")
     }
-    guard (0..<inversion.steps).contains(skipped) else {
-      throw InputError(.usage, "\(skipped) of \(inversion.steps) steps left out: expected 0 to \(inversion.steps - 1)")
+    guard (0..<inversion.steps).contains(start.skipped) else {
+      throw InputError(.usage, "\(start.skipped) of \(inversion.steps) steps left out: expected 0 to \(inversion.steps - 1)")
     }
+    guard request.count == 1 else { throw InputError(.usage, "count \(request.count): an inversion is of one picture") }
     let request = request.forInversion(inversion.method)
     let ddim = try DDIM(source.schedulerConfig, steps: request.steps, options: request.samplerOptions)
     let sampler: any Sampler =
       inversion.method == .ddim
-      ? ddim : GivenNoise(base: ddim, noises: inversion.noises, remainder: keepsRemainder ? inversion.remainder : nil)
+      ? ddim : GivenNoise(base: ddim, noises: inversion.noises, remainder: start.keepsRemainder ? inversion.remainder : nil)
     return try denoising(
-      request, conditioning(request), .init(sampler: sampler, first: skipped, latents: inversion.trajectory[skipped]), probes)
+      request, conditioning, .init(sampler: sampler, first: start.skipped, latents: inversion.trajectory[start.skipped]), probes,
+      original: original)
   }
 
-  private func denoising(_ request: GenerationRequest, _ conditioning: Conditioning, _ start: Denoising.Start, _ probes: Probes?) throws
-    -> Denoising
-  {
+  private func denoising(
+    _ request: GenerationRequest, _ conditioning: Conditioning, _ start: Denoising.Start, _ probes: Probes?, original: Probes? = nil
+  ) throws -> Denoising {
     let (height, width) = try latentSize(request)
     let expected: Shape = [1, height, width, vae.config.latentChannels]
     guard start.latents.shape == expected else {
       throw InputError(.usage, "latents to invert: expected \(expected), found \(start.latents.shape)")
     }
-    return try Denoising(self, request, conditioning: conditioning, probes: probes, start: start)
+    return try Denoising(self, request, conditioning: conditioning, probes: probes, original: original, start: start)
   }
 
   /// x_t of every level of the plan, drawn independently from q(x_t | x_0), and x_0.

@@ -20,7 +20,7 @@ public struct StableDiffusion: @unchecked Sendable {
   /// Places to look at, in network order.
   public let sites: [Site]
   /// More than 1 GiB of weights, which nobody holds without need.
-  private let hasLargeUNet: Bool
+  let hasLargeUNet: Bool
   /// One line each, for the person: surplus tensors, unusual settings.
   public let warnings: [String]
 

@@ -94,7 +94,17 @@ public final class BufferPool: @unchecked Sendable {
     counters.allocated += 1
     counters.bytesInUse += wanted
     counters.peakBytesInUse = max(counters.peakBytesInUse, counters.bytesInUse)
-    return (UnsafeMutableRawPointer.allocate(byteCount: wanted, alignment: Self.line), wanted)
+    return (Self.allocate(wanted), wanted)
+  }
+
+  /// Large buffers lie on large pages where the system has them: each page is a fault when it is first touched, and an entry of the processor's address
+  /// cache afterwards.
+  private static func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
+    let page = 2 << 20
+    guard bytes >= 2 * page else { return .allocate(byteCount: bytes, alignment: line) }
+    let pointer = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: page)
+    madvise(pointer, bytes, MADV_HUGEPAGE)
+    return pointer
   }
 
   func give(_ pointer: UnsafeMutableRawPointer, capacity: Int) {

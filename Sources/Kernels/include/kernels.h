@@ -6,6 +6,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Matrix products with a right side packed in panels of float32 or of half precision; see product.inc.
+typedef struct {
+  // b = (scale w)^T for w [n, k] with row stride ldw, panels from..<to of [panels, k, panel_width]; with `taps` above 1, w is [n, k / taps, taps]
+  void (*pack_transposed)(const float *w, size_t n, size_t k, size_t taps, size_t ldw, float scale, size_t from, size_t to, void *b);
+  // b = v for v [k, n] with row stride ldv
+  void (*pack_rows)(const float *v, size_t n, size_t k, size_t ldv, void *b);
+  // c = (c if `adds`) + bias + a b, columns of the panels from..<to; bias may be null
+  void (*panel_product)(size_t m, size_t n, size_t k, size_t from, size_t to, const float *a, size_t lda, const void *b, const float *bias,
+                        int adds, float *c, size_t ldc);
+  // Winograd's transform of one panel of a 3x3 convolution, [9, in, panel_width], for the input channels from..<to: 36 matrices [to - from, panel_width]; see
+  // winograd_weights.inc
+  void (*winograd_weights)(const void *b, size_t in, size_t from, size_t to, float *u);
+} sdl_panels;
+
 typedef struct {
   // x[i] = silu(x[i]) = x / (1 + exp(-x))
   void (*silu)(float *x, size_t n);
@@ -32,8 +46,6 @@ typedef struct {
   void (*divide_rows)(float *x, size_t ld, size_t rows, size_t d, const float *sum);
   // Softmax of each row, in place; `visible` as above.
   void (*softmax_rows)(float *x, size_t rows, size_t columns, size_t visible);
-  // y[r, :] = bias (zeros if bias is null)
-  void (*fill_rows)(float *y, size_t rows, size_t c, const float *bias);
 
   // Projections; see projection.inc.
   size_t (*select_below)(const float *v, size_t n, float limit, int32_t first, int32_t *index, float *value);
@@ -50,14 +62,14 @@ typedef struct {
   void (*umap_rows)(const int64_t *starts, const int32_t *columns, const float *period, float *due, size_t n, size_t d, size_t from, size_t to,
                     float epoch, float rate, float alpha, float a, float b, uint64_t seed, const float *old, float *now);
 
-  // 3x3 convolutions by Winograd's algorithm, and the product inside; see winograd.inc.
-  // Columns of a panel of packed weights.
+  // Columns of a panel.
   size_t panel_width;
-  void (*winograd_weights)(const float *w, size_t in, size_t out, size_t from, size_t to, float *u);
+  sdl_panels single, half;
+
+  // 3x3 convolutions by Winograd's algorithm; see winograd.inc.
   void (*winograd_input)(const float *x, size_t h, size_t w, size_t c, size_t from, size_t to, const float *zeros, float *v, size_t stride);
-  void (*panel_product)(size_t m, size_t k, size_t from, size_t to, const float *a, size_t lda, const float *b, float *c, size_t ldc);
   void (*winograd_output)(const float *m, size_t stride, size_t ldm, size_t h, size_t w, size_t c, size_t from, size_t to, const float *bias,
-                          int adds, float *y);
+                          int adds, float *y, size_t ldy);
 
   // Derivatives and the optimiser's inner loop; see gradients.inc.
   void (*silu_gradient)(const float *x, const float *g, float *out, size_t n);

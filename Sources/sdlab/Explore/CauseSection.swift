@@ -14,7 +14,7 @@ extension ExploreStudy {
     guard let attention = view.attention else { return [] }
     let second = try pass(seed: run.parameters.seed &+ 1000, captures: [CaptureSpec(RunView.crossAttention)])
     let evidence = try KnockOutStudy.Evidence(
-      run.model, run: base, attention: attention, other: second, prompt: prompt, absent: ["boat", "cat", "tree", "car", "flower"])
+      run.model, run: base, attention: attention, other: second, prompt: prompt, absent: RunView.absentWords)
     let names = prompt.distinctWords
     // When there are more words than passes, those that stand for something come first.
     let ordered =
@@ -27,7 +27,40 @@ extension ExploreStudy {
     }
   }
 
+}
+
+extension RunView {
+  /// Words of which one may be absent from a prompt: a map that cannot know.
+  static let absentWords = ["boat", "cat", "tree", "car", "flower"]
+
+  /// The words of the run that were knocked out in runs of the store, from the same noise; empty where a run that is needed is not there.
+  ///
+  /// Needed are this run with `unet.*.attn2.probs` and `unet.*.attn2.q`, another seed of the same prompt with `unet.*.attn2.probs`, and runs with words
+  /// taken out; `explore` makes them all.
+  /// - Parameter model: read only when they are there.
+  func causes(in store: RunStore, model: () throws -> StableDiffusion) throws -> [KnockOutStudy] {
+    let spec = folder.manifest.spec
+    guard image == 0, spec.intervention.isEmpty, let attention, !isAveraged, has("unet.*.attn2.q", .none) else { return [] }
+    let others = try store.list().runs.filter { $0.manifest.modelSha256 == folder.manifest.modelSha256 }
+    var knocked: [(word: String, run: RunFolder)] = []
+    for word in prompt.distinctWords {
+      let found = others.first { $0.manifest.spec.parameters == spec.parameters && $0.manifest.spec.intervention == ["knock_out": word] }
+      if let found { knocked.append((word, found)) }
+    }
+    let second = others.first { other in
+      var p = other.manifest.spec.parameters
+      guard p.seed != spec.parameters.seed, other.manifest.spec.intervention.isEmpty else { return false }
+      p.seed = spec.parameters.seed
+      return p == spec.parameters && Self.has(other, Self.crossAttention, .none, 0)
+    }
+    guard let second, !knocked.isEmpty else { return [] }
+    let evidence = try KnockOutStudy.Evidence(
+      model(), run: folder, attention: attention, other: second, prompt: prompt, absent: Self.absentWords)
+    return try knocked.map { try KnockOutStudy($0.word, without: $0.run.picture(0), evidence, shuffle: spec.parameters.seed) }
+  }
+
   func causeSection(_ causes: [KnockOutStudy]) throws -> Report.Section {
+    let base = folder
     let magnified = max(1, 128 / max(1, base.latents.width))
     let largest = causes.flatMap(\.change).max() ?? 1
     let rows: [[Report.ImageGrid.Cell?]] = try causes.map { cause in

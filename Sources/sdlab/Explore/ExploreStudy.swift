@@ -94,7 +94,7 @@ struct ExploreStudy {
       let look = try timed("self-attention") { try $0.view.selfAttentionSection() }
       let place = try timed("projections") { try $0.placeSection() }
       let between = try timed("interpolation") { try $0.betweenSection() }
-      let effects = try timed("drawing") { try $0.causeSection(causes) }
+      let effects = try timed("drawing") { try $0.view.causeSection(causes) }
       return try [film, words, look, place, between, effects, againSection()]
     } catch let error as PlotError {
       throw InputError(.cannotWrite, "the report cannot be drawn: \(error.description)")

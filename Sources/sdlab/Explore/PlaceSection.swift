@@ -23,6 +23,7 @@ extension ExploreStudy {
     let own = try LatentFeatures.of(
       Tensor.concatenated(try seeds.map { try $0.finalLatents() }), prompts: seeds.map { _ in prompt.text }, model: run.model)
     let paths = try seeds.map { try $0.predictions() }
+    let names = seeds.indices.map { $0 == 0 ? "this picture" : "seed \(run.parameters.seed &+ UInt64($0))" }
     var projections: [Report.Scatter.Projection] = []
     let spaces: [(String, (LatentFeatures) -> [Float], Int)] = [
       ("latents", { $0.latents }, seeds.count), ("h-space", { $0.h }, seeds.count), ("text", { $0.text }, 1),
@@ -33,16 +34,14 @@ extension ExploreStudy {
       guard rows.count >= 5, Set(rows.map(\.count)).count == 1 else { continue }
       let points = try Points(rows, name: space)
       for method in Projection.Method.allCases {
-        var options = Projection.Options()
-        options.seed = run.parameters.seed
-        options.perplexity = min(30, Double(rows.count - 1) / 3)
-        options.neighbours = min(15, rows.count - 1)
-        let result = try Projection.compute(points, method, options: options)
+        let result = try Projection.compute(points, method, options: .init(fitting: points.count, seed: run.parameters.seed))
         if space == "latents", method == .pca, let pca = try? PCA(points, components: min(10, rows.count - 1)) {
           explained = (pca.explainedVarianceRatio, space)
         }
         projections.append(
-          try self.projection(result, space: space, crowd: crowd.features.count, marks: marks, paths: space == "latents" ? paths : []))
+          try .init(
+            result, space: space, crowd: crowd.features.count, marks: Array(names.prefix(marks)),
+            paths: space == "latents" ? zip(names, paths).map { (label: $0, latents: $1) } : []))
       }
     }
     let scatter = Report.Scatter(
@@ -72,67 +71,6 @@ extension ExploreStudy {
       limits:
         "A map in two dimensions tears neighbourhoods apart: read the scores beside it, and no meaning into distances between clusters of t-SNE and UMAP.",
       parts: parts)
-  }
-
-  private func projection(
-    _ result: ProjectionResult, space: String, crowd: Int, marks: Int, paths: [[Tensor]]
-  ) throws -> Report.Scatter.Projection {
-    let values = result.embedding.values
-    let d = result.embedding.dimension
-    func x(_ i: Int) -> Float { values[i * d] }
-    func y(_ i: Int) -> Float { d > 1 ? values[i * d + 1] : 0 }
-    let own = (0..<marks).map { i in
-      Report.Scatter.Mark(i == 0 ? "this picture" : "seed \(run.parameters.seed &+ UInt64(i))", x: x(crowd + i), y: y(crowd + i))
-    }
-    var scores: [(name: String, value: String)] = []
-    if let ratio = result.explainedVarianceRatio {
-      scores.append(("explained variance", decimal(100 * ratio.prefix(2).reduce(0, +), 1) + " %"))
-    }
-    if let t = result.scores.trustworthiness { scores.append(("trustworthiness (k = 15)", decimal(t, 3))) }
-    if let c = result.scores.continuity { scores.append(("continuity (k = 15)", decimal(c, 3))) }
-    if let r = result.scores.neighbourRecall { scores.append(("neighbour recall (k = 10)", decimal(r, 3))) }
-    if let kl = result.scores.klDivergence { scores.append(("KL divergence", decimal(kl, 3))) }
-    scores.append(("time", duration(result.seconds)))
-    var trajectories: [Report.Scatter.Trajectory] = []
-    if let pca = result.pca {
-      // The first predictions lie far outside and would press the crowd into a line.
-      let (xs, ys) = (Self.widened((0..<crowd).map(x)), Self.widened((0..<crowd).map(y)))
-      for (i, path) in paths.enumerated() {
-        let projected = try pca.transform(Points(path.map(\.array), name: "predicted x0")).values
-        let inside = path.indices.filter { xs.contains(projected[$0 * d]) && ys.contains(projected[$0 * d + 1]) }
-        guard !inside.isEmpty else { continue }
-        trajectories.append(
-          .init(
-            label: i == 0 ? "this picture" : "seed \(run.parameters.seed &+ UInt64(i))", x: inside.map { projected[$0 * d] },
-            y: inside.map { projected[$0 * d + 1] }, steps: inside.map { "step \($0 + 1)" }))
-      }
-    }
-    let (name, axes, note): (String, (String, String), String) =
-      switch result.method {
-      case .pca:
-        (
-          "PCA",
-          (
-            "PC 1 (\(decimal(100 * (result.explainedVarianceRatio?.first ?? 0), 1)) %)",
-            "PC 2 (\(decimal(100 * (result.explainedVarianceRatio?.dropFirst().first ?? 0), 1)) %)"
-          ),
-          trajectories.isEmpty
-            ? "" : "Lines: predicted x₀ step by step, through the same projection; steps far outside of the crowd are left out."
-        )
-      case .tsne: ("t-SNE", ("t-SNE 1", "t-SNE 2"), "Distances between clusters carry no meaning.")
-      case .umap: ("UMAP", ("UMAP 1", "UMAP 2"), "Distances between clusters carry no meaning.")
-      }
-    return .init(
-      method: name, space: space, x: (0..<crowd).map(x), y: (0..<crowd).map(y), xLabel: axes.0, yLabel: axes.1, note: note,
-      marks: trajectories.isEmpty ? own : [],
-      trajectories: trajectories, scores: scores)
-  }
-
-  /// The range of the values and half of it on either side.
-  private static func widened(_ values: [Float]) -> ClosedRange<Float> {
-    let (low, high) = (values.min() ?? 0, values.max() ?? 0)
-    let room = (high - low) / 2
-    return low - room...high + room
   }
 
   /// The reference scenes for the model that comes with the program; for others the run's own further seeds and prompts.

@@ -41,7 +41,7 @@ struct RunView {
     attention = whole || isAveraged ? try CrossAttentionRecorder(folder, levels: levels, averaged: isAveraged) : nil
   }
 
-  private static func has(_ folder: RunFolder, _ pattern: String, _ reduction: CaptureSpec.Reduction, _ image: Int) -> Bool {
+  static func has(_ folder: RunFolder, _ pattern: String, _ reduction: CaptureSpec.Reduction, _ image: Int) -> Bool {
     folder.manifest.captures.contains { capture in
       capture.reduction == reduction && Glob.matches(pattern, capture.site)
         && capture.rows.contains { $0.image == image && $0.half == RowLabel.Half.cond.rawValue }

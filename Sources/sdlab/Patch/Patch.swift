@@ -120,6 +120,7 @@ struct Patch: ParsableCommand {
     let source =
       mode.takesSource
       ? try PictureRun.prepare(prompts[0], model, sampling, picture, ReportOptions.quietly(report), loaded: run.model).run : nil
+    _ = try region.map { try PatchStudy.owner($0, a: source, b: run) }
     let plan = try PatchPlan(self, mode, run)
     let kept = try source?.plan(plan.captures).bytes ?? 0
     let summary = plan.summary + (kept > 0 ? "; the activations of A take \(bytes(Double(kept))) on the disk" : "")

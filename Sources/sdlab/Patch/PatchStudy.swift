@@ -101,7 +101,7 @@ struct PatchStudy {
   }
 
   /// Whose word it is: A's where A has it, else B's.
-  private static func owner(_ word: String, a: PictureRun?, b: PictureRun) throws -> String {
+  static func owner(_ word: String, a: PictureRun?, b: PictureRun) throws -> String {
     func tokens(_ run: PictureRun) throws -> [Int] {
       try run.model.tokenize(run.request.prompt, longPrompt: run.request.longPrompt, emphasis: run.request.emphasis).places(of: word)
     }

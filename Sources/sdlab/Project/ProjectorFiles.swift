@@ -31,9 +31,9 @@ struct ProjectorFiles {
     }
     var side = 0
     if let pictures = labelled.pictures {
-      let (sheet, tile) = self.sheet(pictures)
-      try sheet.writePNG(to: sprite)
-      side = tile
+      let sheet = SpriteSheet(pictures, longest: Self.longestSprite)
+      try sheet.picture.writePNG(to: sprite)
+      side = sheet.tile
     }
     let entries = [("points", vectors, labelled.points), ("map", map, embedding)].map { name, url, points in
       let sprite =
@@ -56,33 +56,5 @@ struct ProjectorFiles {
     try AtomicFile.write(to: url) { sink in
       for i in 0..<points.count { try sink.write(points[i].map { "\($0)" }.joined(separator: "\t") + "\n") }
     }
-  }
-
-  /// All pictures in reading order on a square sheet, as the projector expects it; pictures that are not square are fitted into black.
-  private func sheet(_ pictures: [Picture]) -> (sheet: Picture, tile: Int) {
-    let columns = Int(Double(pictures.count).squareRoot().rounded(.up))
-    let largest = pictures.map { max($0.width, $0.height) }.max() ?? 1
-    let tile = max(1, min(64, largest, Self.longestSprite / columns))
-    var pixels = [UInt8](repeating: 0, count: 3 * columns * tile * columns * tile)
-    var small: [Picture] = []
-    for (i, picture) in pictures.enumerated() {
-      // Points of one run share its pictures: neighbours are often the same.
-      if i > 0, picture == pictures[i - 1] {
-        small.append(small[i - 1])
-      } else {
-        let factor = Double(tile) / Double(max(picture.width, picture.height))
-        small.append(
-          picture.resized(
-            width: max(1, Int(Double(picture.width) * factor)), height: max(1, Int(Double(picture.height) * factor)), filter: .lanczos))
-      }
-      let (top, left) = (i / columns * tile, i % columns * tile)
-      let shown = small[i]
-      for y in 0..<shown.height {
-        let from = 3 * y * shown.width
-        let to = 3 * ((top + (tile - shown.height) / 2 + y) * columns * tile + left + (tile - shown.width) / 2)
-        pixels.replaceSubrange(to..<to + 3 * shown.width, with: shown.pixels[from..<from + 3 * shown.width])
-      }
-    }
-    return (Picture(width: columns * tile, height: columns * tile, pixels: pixels), tile)
   }
 }

@@ -8,9 +8,13 @@ struct ReportStudy {
   let views: [RunView]
   /// `A`, `B`, … where there are several.
   let names: [String]
+  private let store: RunStore
+  private let options: ModelOptions
+  private let report: ReportOptions
 
   /// - Throws: `InputError` when the model of a run is not here or is another one.
-  init(_ folders: [RunFolder], image: Int, _ options: ModelOptions, _ report: ReportOptions) throws {
+  init(_ folders: [RunFolder], image: Int, _ store: RunStore, _ options: ModelOptions, _ report: ReportOptions) throws {
+    (self.store, self.options, self.report) = (store, options, report)
     // Runs of one model share its decoder.
     var decoders: [String: VAE] = [:]
     let names = folders.indices.map { String(UnicodeScalar(UInt8(65 + $0 % 26))) }
@@ -55,12 +59,15 @@ struct ReportStudy {
         if let words = try wordsSideBySide() { out.append(words) }
       }
       for (view, name) in zip(views, names) {
-        var own = [try view.filmSection(), try view.wordSection(), try view.selfAttentionSection()]
+        let causes = try view.causes(in: store) { try ModelOptions.load(view.folder.source(options, quiet: report.quiet), report) }
+        var own = [try view.filmSection(), try view.wordSection(causes), try view.selfAttentionSection()]
+        if !causes.isEmpty { own.append(try view.causeSection(causes)) }
         if views.count > 1 {
           for i in own.indices { own[i].title = "\(name): \(own[i].title.first?.lowercased() ?? "")\(own[i].title.dropFirst())" }
         }
         out += own
       }
+      if let place = try placeSection() { out.append(place) }
       out.append(try againSection())
       return out
     } catch let error as PlotError {

@@ -57,7 +57,7 @@ struct ReportVerb: ParsableCommand {
       let url = URL(fileURLWithPath: output ?? "\(stem).html")
       try OutputFile.check([url], force: force)
       let assets = try ReportDocument.assets()
-      let study = try ReportStudy(folders, image: index, model, report)
+      let study = try ReportStudy(folders, image: index, runs.store, model, report)
       let sections = try study.sections()
       let document = Report(title: study.title, lead: study.lead, sections: sections, runs: try ReportDocument.sources(folders))
       let rendered = try ReportDocument.write(document, assets, to: url, report)

@@ -19,7 +19,8 @@ extension ReportStudy {
       ("sampler", p.sampler), ("steps", "\(m.timesteps.count)"), ("guidance", decimal(p.guidance, 2)), ("seed", "\(p.seed)"),
       ("images", "\(p.count)"), ("size", "\(p.width) × \(p.height)"), ("eta", decimal(p.eta, 2)), ("clip skip", "\(p.clipSkip)"),
       ("initial picture", named(p.initImage)), ("strength", p.strength.map { decimal($0, 2) } ?? "none"), ("mask", named(p.mask)),
-      ("initial latents", named(p.initLatents)), ("emphasis", p.emphasis), ("long prompt", p.longPrompt), ("generator", p.rng),
+      ("initial latents", named(p.initLatents)), ("inversion", named(p.inversion)), ("steps left out", p.skip.map { "\($0)" } ?? "none"),
+      ("emphasis", p.emphasis), ("long prompt", p.longPrompt), ("generator", p.rng),
       ("spacing", p.spacing ?? "the model's"), ("Karras", p.karras.map { $0 ? "yes" : "no" } ?? "the model's"),
       ("prediction", p.prediction ?? "the model's"), ("made with", "sdlab \(p.sdlabVersion), \(m.instructionSet), \(m.threads) threads"),
     ]

@@ -4,15 +4,14 @@ For every cross-attention head the mean over the calls of the attention to a wor
 is; for the self-attention the singular value decomposition that Prompt-to-Prompt shows, by torch.
 """
 
-import argparse
 import math
 from pathlib import Path
 
 import common
 import embedded
 import heatmaps
+import pipeline
 import torch
-from diffusers import StableDiffusionPipeline
 
 HERE = common.GOLDENS / "attention"
 
@@ -27,13 +26,9 @@ def peakedness(m):
 
 
 def main():
-    args = argparse.ArgumentParser(description=__doc__)
-    args.add_argument("--out", type=Path, default=HERE)
-    args = args.parse_args()
-    torch.set_num_threads(common.THREADS)
-    torch.set_grad_enabled(False)
+    args = pipeline.begin(pipeline.options(__doc__, HERE))
     embedded.draw_noise_in_float32()
-    pipe = StableDiffusionPipeline.from_pretrained(str(common.MODEL), torch_dtype=torch.float32, local_files_only=True)
+    pipe = pipeline.load(args.model)
     pipe.set_progress_bar_config(disable=True)
     pipes = {"text": pipe, "config": dict(pipe.scheduler.config)}
     tensors, rows = {}, []

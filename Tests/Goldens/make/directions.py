@@ -4,26 +4,22 @@ scikit-learn's ridge regression.
 h is the output of unet.mid_block, the rows with the prompt, kept by a forward hook during DDIM sampling with guidance. Written as [steps, n, c, h, w].
 """
 
-import argparse
-import warnings
 from pathlib import Path
 
 import common
-import diffusers
 import numpy as np
+import pipeline
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler
 from sklearn.linear_model import Ridge
 
-warnings.simplefilter("ignore")
-diffusers.logging.set_verbosity_error()
 HERE = common.GOLDENS / "directions"
 FROM, TO, STEPS, GUIDANCE, SEED, PICTURES, KEPT = "a red house", "a blue house", 6, 4.0, 42, 8, 2
 
 
 class Sampler:
     def __init__(self, model, dtype):
-        self.pipe = StableDiffusionPipeline.from_pretrained(str(model), torch_dtype=dtype, local_files_only=True)
+        self.pipe = pipeline.load(model, dtype)
         self.s = DDIMScheduler.from_config(self.pipe.scheduler.config)
         self.s.set_timesteps(STEPS)
         self.dtype, self.h = dtype, None
@@ -95,12 +91,7 @@ def probe(g):
 
 
 def main():
-    args = argparse.ArgumentParser(description=__doc__)
-    args.add_argument("--model", type=Path, default=common.MODEL)
-    args.add_argument("--out", type=Path, default=HERE)
-    args = args.parse_args()
-    torch.set_num_threads(common.THREADS)
-    torch.set_grad_enabled(False)
+    args = pipeline.begin(pipeline.options(__doc__, HERE))
     single, double = Sampler(args.model, torch.float32), Sampler(args.model, torch.float64)
     tensors = {}
     latents, h = single.run(FROM, PICTURES)

@@ -4,13 +4,12 @@ Every case runs twice, in float32 (weights upcast from fp16) and in float64 on t
 max(1e-3, 4 times the largest difference of the two). stages.safetensors holds what every module of the three networks answers.
 """
 
-import argparse
-import warnings
 from pathlib import Path
 
 import common
 import diffusers
 import numpy as np
+import pipeline
 import torch
 from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionPipeline
 from diffusers.utils import torch_utils
@@ -18,8 +17,6 @@ from PIL import Image, ImageDraw, ImageFilter
 from samplers import CLASSES, jsonable
 from stages import clip_stages, unet_stages, vae_stages
 
-warnings.simplefilter("ignore")
-diffusers.logging.set_verbosity_error()
 HERE = common.GOLDENS / "embedded"
 
 A = "a red circle on a green meadow"
@@ -210,14 +207,10 @@ def pictures(scenes, out):
 
 
 def main():
-    args = argparse.ArgumentParser(description=__doc__)
-    args.add_argument("--model", type=Path, default=common.MODEL)
-    args.add_argument("--out", type=Path, default=HERE)
-    args.add_argument("--scenes", type=Path, help="the sheet of reference scenes: cut the initial pictures again")
-    args.add_argument("--only", help="run the cases whose name contains this, write nothing")
-    args = args.parse_args()
-    torch.set_num_threads(common.THREADS)
-    torch.set_grad_enabled(False)
+    parser = pipeline.options(__doc__, HERE)
+    parser.add_argument("--scenes", type=Path, help="the sheet of reference scenes: cut the initial pictures again")
+    parser.add_argument("--only", help="run the cases whose name contains this, write nothing")
+    args = pipeline.begin(parser)
     out = args.out
     if args.scenes:
         pictures(args.scenes, out)
@@ -226,7 +219,7 @@ def main():
 
     both = {}
     for dtype in (torch.float32, torch.float64):
-        base = StableDiffusionPipeline.from_pretrained(str(args.model), torch_dtype=dtype, local_files_only=True)
+        base = pipeline.load(args.model, dtype)
         base.set_progress_bar_config(disable=True)
         # diffusers 0.42's clip_skip asks for text_encoder.text_model.final_layer_norm, transformers 5 has no text_model any more: same layer, old path
         if not hasattr(base.text_encoder, "text_model"):

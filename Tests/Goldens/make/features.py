@@ -4,20 +4,16 @@ The published code's way: the picture's latents noised to one timestep with each
 picture by bilinear interpolation; cosine similarity of a pixel's vector with all pixels of the other picture. Two scenes of the reference sheet.
 """
 
-import argparse
-import warnings
 from pathlib import Path
 
 import common
-import diffusers
 import numpy as np
+import pipeline
 import torch
-from diffusers import DDPMScheduler, StableDiffusionPipeline
+from diffusers import DDPMScheduler
 from PIL import Image
 from torch.nn import functional as F
 
-warnings.simplefilter("ignore")
-diffusers.logging.set_verbosity_error()
 HERE = common.GOLDENS / "features"
 # where on the sheet: left, upper, right, lower
 CASES = [
@@ -39,14 +35,10 @@ def features(pipe, latents, case, noise, embedding):
 
 
 def main():
-    args = argparse.ArgumentParser(description=__doc__)
-    args.add_argument("--model", type=Path, default=common.MODEL)
-    args.add_argument("--scenes", type=Path, default=common.ROOT / "Resources" / "scenes-reference" / "scenes.png")
-    args.add_argument("--out", type=Path, default=HERE)
-    args = args.parse_args()
-    torch.set_num_threads(common.THREADS)
-    torch.set_grad_enabled(False)
-    pipe = StableDiffusionPipeline.from_pretrained(str(args.model), torch_dtype=torch.float32, local_files_only=True)
+    parser = pipeline.options(__doc__, HERE)
+    parser.add_argument("--scenes", type=Path, default=common.ROOT / "Resources" / "scenes-reference" / "scenes.png")
+    args = pipeline.begin(parser)
+    pipe = pipeline.load(args.model)
     pipe.scheduler = DDPMScheduler.from_config(pipe.scheduler.config)
     sheet = Image.open(args.scenes).convert("RGB")
     tensors = {}

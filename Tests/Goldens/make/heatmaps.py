@@ -4,22 +4,18 @@ Public pipelines run on the embedded model with an attention processor that keep
 neglect statistic, OVAM and the attention budget are then computed from these with torch alone, as the papers' published code has them.
 """
 
-import argparse
 import re
-import warnings
 from pathlib import Path
 
 import common
 import diffusers
 import embedded
+import pipeline
 import torch
-from diffusers import StableDiffusionPipeline
 from diffusers.models.attention_processor import AttnProcessor2_0
 from samplers import jsonable
 from torch.nn import functional as F
 
-warnings.simplefilter("ignore")
-diffusers.logging.set_verbosity_error()
 HERE = common.GOLDENS / "heatmaps"
 KINDS = ["bos", "words", "eot", "padding"]
 
@@ -215,16 +211,11 @@ def upsampling():
 
 
 def main():
-    args = argparse.ArgumentParser(description=__doc__)
-    args.add_argument("--model", type=Path, default=common.MODEL)
-    args.add_argument("--out", type=Path, default=HERE)
-    args = args.parse_args()
-    torch.set_num_threads(common.THREADS)
-    torch.set_grad_enabled(False)
+    args = pipeline.begin(pipeline.options(__doc__, HERE))
     embedded.draw_noise_in_float32()
     both = {}
     for dtype in (torch.float32, torch.float64):
-        pipe = StableDiffusionPipeline.from_pretrained(str(args.model), torch_dtype=dtype, local_files_only=True)
+        pipe = pipeline.load(args.model, dtype)
         pipe.set_progress_bar_config(disable=True)
         both[dtype] = {"text": pipe, "config": dict(pipe.scheduler.config)}
     pipe = both[torch.float32]["text"]

@@ -3,19 +3,15 @@
 The picture is Tests/Goldens/embedded's. Each case keeps the inverted noise, what sampling makes of it again, and for edit-friendly inversion the noises z and an edit.
 """
 
-import argparse
-import warnings
 from pathlib import Path
 
 import common
-import diffusers
 import embedded
+import pipeline
 import torch
-from diffusers import DDIMInverseScheduler, DDIMScheduler, StableDiffusionPipeline
+from diffusers import DDIMInverseScheduler, DDIMScheduler
 from PIL import Image
 
-warnings.simplefilter("ignore")
-diffusers.logging.set_verbosity_error()
 HERE = common.GOLDENS / "inversion"
 
 
@@ -109,16 +105,11 @@ def edit_friendly(pipe, x0, row, dtype):
 
 
 def main():
-    args = argparse.ArgumentParser(description=__doc__)
-    args.add_argument("--model", type=Path, default=common.MODEL)
-    args.add_argument("--out", type=Path, default=HERE)
-    args = args.parse_args()
-    torch.set_num_threads(common.THREADS)
-    torch.set_grad_enabled(False)
+    args = pipeline.begin(pipeline.options(__doc__, HERE))
     rows, tensors = cases(), {}
     pipes = {}
     for dtype in (torch.float32, torch.float64):
-        pipes[dtype] = StableDiffusionPipeline.from_pretrained(str(args.model), torch_dtype=dtype, local_files_only=True)
+        pipes[dtype] = pipeline.load(args.model, dtype)
     for i, row in enumerate(rows):
         results = {}
         for dtype, pipe in pipes.items():

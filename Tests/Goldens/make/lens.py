@@ -2,18 +2,14 @@
 those that diffusers' public pipeline gives for these embeddings with an ordinary negative prompt.
 """
 
-import argparse
-import warnings
 from pathlib import Path
 
 import common
-import diffusers
 import embedded
+import pipeline
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler
 
-warnings.simplefilter("ignore")
-diffusers.logging.set_verbosity_error()
 HERE = common.GOLDENS / "lens"
 PROMPT, NEGATIVE, SEED, STEPS, GUIDANCE = "a red house next to a green tree at night", "snow", 42, 8, 4.0
 
@@ -31,14 +27,9 @@ def states(encoder, ids):
 
 
 def main():
-    args = argparse.ArgumentParser(description=__doc__)
-    args.add_argument("--model", type=Path, default=common.MODEL)
-    args.add_argument("--out", type=Path, default=HERE)
-    args = args.parse_args()
-    torch.set_num_threads(common.THREADS)
-    torch.set_grad_enabled(False)
+    args = pipeline.begin(pipeline.options(__doc__, HERE))
     embedded.draw_noise_in_float32()
-    pipe = StableDiffusionPipeline.from_pretrained(str(args.model), torch_dtype=torch.float32, local_files_only=True)
+    pipe = pipeline.load(args.model)
     pipe.set_progress_bar_config(disable=True)
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
     encoder = getattr(pipe.text_encoder, "text_model", pipe.text_encoder)

@@ -4,15 +4,14 @@ Activations of one run put into another, keys and values of another prompt, head
 modules. Every call of the network is a step. The metrics are computed here from diffusers' latents and pictures.
 """
 
-import argparse
 from pathlib import Path
 
 import common
 import embedded
 import heatmaps
 import numpy as np
+import pipeline
 import torch
-from diffusers import StableDiffusionPipeline
 from diffusers.models.attention_processor import AttnProcessor2_0
 
 HERE = common.GOLDENS / "patch"
@@ -158,13 +157,9 @@ def region(pipes, c, of):
 
 
 def main():
-    args = argparse.ArgumentParser(description=__doc__)
-    args.add_argument("--out", type=Path, default=HERE)
-    args = args.parse_args()
-    torch.set_num_threads(common.THREADS)
-    torch.set_grad_enabled(False)
+    args = pipeline.begin(pipeline.options(__doc__, HERE))
     embedded.draw_noise_in_float32()
-    pipe = StableDiffusionPipeline.from_pretrained(str(common.MODEL), torch_dtype=torch.float32, local_files_only=True)
+    pipe = pipeline.load(args.model)
     pipe.set_progress_bar_config(disable=True)
     pipes = {"text": pipe, "config": dict(pipe.scheduler.config)}
     tensors, rows = {}, []

@@ -1,0 +1,105 @@
+/// Weights that are packed on first use and give their memory back on demand.
+protocol PackedWeight: Sendable {
+  func release()
+}
+
+/// How weights are kept in memory.
+public enum WeightPrecision: String, Sendable, CaseIterable {
+  case f32, f16
+}
+
+/// The values of a weight that are read from where they lie when they are packed.
+struct WeightValues: Sendable {
+  /// PyTorch's shape.
+  let shape: Shape
+  /// Kept in half precision once packed.
+  let half: Bool
+  /// The values, when gradients are asked for them.
+  let recorded: Tensor?
+  let read: @Sendable () -> Tensor
+
+  init(_ values: Tensor, half: Bool = false) {
+    (shape, self.half, recorded) = (values.shape, half, values.isRecorded ? values : nil)
+    let plain = values.detached
+    read = { plain }
+  }
+
+  /// - Parameters:
+  ///   - stored: nil where it was missing, which `WeightStore.finish` has reported.
+  ///   - precision: nil for half precision where the file has it. Small weights are then kept in float32, which spares widening them: the numbers are
+  ///     the same.
+  init(_ stored: StoredTensor?, _ shape: Shape, _ precision: WeightPrecision?) {
+    self.shape = shape
+    recorded = nil
+    half = precision.map { $0 == .f16 } ?? (stored?.dtype == .float16 && shape.count >= 1 << 18)
+    read = { stored?.readAgain() ?? .zeros(shape) }
+  }
+}
+
+/// The weight of a linear layer, packed on first use; the values in the file are not held beside it.
+final class LinearWeight: PackedWeight {
+  let (output, input): (Int, Int)
+  private let stored: WeightValues
+  private let packed: OnDemand<Panels>
+
+  /// - Parameter weight: `[out, in]`, or `[out, in, 1, 1]` of a convolution.
+  init(_ weight: WeightValues) {
+    (output, input) = (weight.shape[0], weight.shape[1])
+    stored = weight
+    packed = OnDemand { Panels(transposing: weight.read(), half: weight.half) }
+  }
+
+  convenience init(_ values: Tensor) { self.init(WeightValues(values)) }
+
+  /// `[out, in]`, when gradients are asked for it.
+  var recorded: Tensor? { stored.recorded.map { $0.shape.rank == 2 ? $0 : $0.reshaped([output, input]) } }
+
+  /// `[out, in]`, read anew.
+  var values: Tensor { stored.read().reshaped([output, input]) }
+
+  /// The transpose, for products with it on the right.
+  var panels: Panels { packed.value }
+
+  func release() { packed.release() }
+}
+
+/// The weight of a convolution, packed on first use; the values in the file are not held beside it.
+final class ConvolutionWeight: PackedWeight {
+  /// Output and input channels.
+  let (output, input): (Int, Int)
+  /// Height and width.
+  let kernel: (height: Int, width: Int)
+
+  private let stored: WeightValues
+  private let packed: OnDemand<Panels>
+  private let transformed: OnDemand<Tensor>
+
+  /// - Parameter weight: `[out, in, kh, kw]`
+  init(_ weight: WeightValues) {
+    (output, input) = (weight.shape[0], weight.shape[1])
+    kernel = (weight.shape[2], weight.shape[3])
+    stored = weight
+    let packed = OnDemand { Panels(transposing: weight.read(), half: weight.half) }
+    self.packed = packed
+    transformed = OnDemand { packed.value.transformedForWinograd() }
+  }
+
+  convenience init(_ values: Tensor) { self.init(WeightValues(values)) }
+
+  /// `[out, in, kh, kw]`, when gradients are asked for it.
+  var recorded: Tensor? { stored.recorded }
+
+  /// `[out, in, kh, kw]`, read anew.
+  var values: Tensor { stored.read() }
+
+  /// `[kh * kw * in, out]`, for the product with patches of the picture.
+  var panels: Panels { packed.value }
+
+  /// Winograd's transform of the whole weight, for those that keep it: `[panels, 36, in, panel width]`.
+  var winograd: Tensor { transformed.value }
+
+  func release() {
+    packed.release()
+    transformed.release()
+  }
+}

@@ -1,0 +1,150 @@
+import Engine
+import Foundation
+
+/// A folder of pictures (PNG and JPEG) with captions, from `metadata.jsonl` (a line a picture, `file_name` and `text`, as Hugging Face's imagefolder
+/// has it) or, where there is none, from a .txt file beside each picture.
+///
+/// Everything is looked at once, at the beginning: a training that runs for hours must not find a broken file in the end.
+public struct ImageFolder: ExampleSource {
+  /// What becomes of pictures that are the same under different names.
+  public enum Duplicates: String, Sendable, CaseIterable {
+    /// The folder is refused, with their names.
+    case refuse
+    /// All stay; a split keeps them on one side.
+    case keep
+  }
+
+  private struct Entry {
+    let url: URL
+    let caption: String
+  }
+
+  public let folder: URL
+  private let entries: [Entry]
+  private let digests: [ContentDigest]
+
+  public var count: Int { entries.count }
+
+  /// - Throws: `InputError`: `.missing` for a folder or a picture that is not there; `.badData` for a picture without a caption or with an empty
+  ///   one, broken pictures, duplicates, a metadata file that is not one.
+  public init(_ folder: URL, duplicates: Duplicates = .refuse) throws {
+    self.folder = folder
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: folder.path, isDirectory: &isFolder), isFolder.boolValue else {
+      throw InputError(.missing, "\(folder.relativePath): no such folder")
+    }
+    let metadata = folder.appendingPathComponent("metadata.jsonl")
+    let hasMetadata = FileManager.default.fileExists(atPath: metadata.path)
+    entries = hasMetadata ? try Self.listed(in: metadata, of: folder) : try Self.captioned(folder)
+    guard !entries.isEmpty else {
+      throw InputError(.badData, "\(folder.relativePath): holds no pictures", hint: "PNG and JPEG files are read")
+    }
+    digests = try Self.inspected(entries.map(\.url))
+    if duplicates == .refuse { try Self.refuseDuplicates(entries.map(\.url), digests) }
+  }
+
+  public func example(_ index: Int, epoch: Int) throws -> Example {
+    Example(picture: try Picture(url: entries[index].url), caption: entries[index].caption)
+  }
+
+  public func digest(_ index: Int) throws -> ContentDigest { digests[index] }
+
+  public func url(_ index: Int) -> URL { entries[index].url }
+
+  // MARK: Captions
+
+  private static func listed(in metadata: URL, of folder: URL) throws -> [Entry] {
+    struct Line: Decodable {
+      let file_name: String
+      let text: String
+    }
+    guard let content = try? String(contentsOf: metadata, encoding: .utf8) else {
+      throw InputError(.badData, "\(metadata.relativePath): cannot be read as UTF-8 text")
+    }
+    var lines: [String: Int] = [:]
+    var out: [Entry] = []
+    for (i, text) in content.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
+      if text.allSatisfy(\.isWhitespace) { continue }
+      let place = "\(metadata.relativePath): line \(i + 1)"
+      guard let line = try? JSONDecoder().decode(Line.self, from: Data(text.utf8)) else {
+        throw InputError(.badData, "\(place): expected {\"file_name\": …, \"text\": …}", hint: "one JSON object a line")
+      }
+      if let earlier = lines.updateValue(i + 1, forKey: line.file_name) {
+        throw InputError(.badData, "\(place): \(line.file_name) was on line \(earlier) already")
+      }
+      // Names come from outside: they stay inside the folder.
+      let parts = line.file_name.split(separator: "/", omittingEmptySubsequences: false)
+      guard !parts.contains(".."), !line.file_name.hasPrefix("/"), !line.file_name.isEmpty else {
+        throw InputError(.badData, "\(place): \(line.file_name) does not lie in the folder")
+      }
+      out.append(Entry(url: folder.appendingPathComponent(line.file_name), caption: try Self.caption(line.text, place)))
+    }
+    return out
+  }
+
+  private static func captioned(_ folder: URL) throws -> [Entry] {
+    let names: [String]
+    do { names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() } catch {
+      throw InputError(.missing, "\(folder.relativePath): cannot be read: \(error.localizedDescription)")
+    }
+    var stems: [String: String] = [:]
+    var out: [Entry] = []
+    for name in names where !name.hasPrefix(".") {
+      let url = folder.appendingPathComponent(name)
+      guard ["png", "jpg", "jpeg"].contains(url.pathExtension.lowercased()) else { continue }
+      let stem = url.deletingPathExtension()
+      if let other = stems.updateValue(name, forKey: stem.lastPathComponent) {
+        throw InputError(.badData, "\(folder.relativePath): \(other) and \(name) would share a caption", hint: "rename one of them")
+      }
+      let file = stem.appendingPathExtension("txt")
+      guard FileManager.default.fileExists(atPath: file.path) else {
+        throw InputError(
+          .badData, "\(url.relativePath): has no caption", hint: "write it into \(file.lastPathComponent), or all into metadata.jsonl")
+      }
+      guard let text = try? String(contentsOf: file, encoding: .utf8) else {
+        throw InputError(.badData, "\(file.relativePath): cannot be read as UTF-8 text")
+      }
+      out.append(Entry(url: url, caption: try caption(text, file.relativePath)))
+    }
+    return out
+  }
+
+  private static func caption(_ text: String, _ place: String) throws -> String {
+    let words = text.split(whereSeparator: \.isWhitespace)
+    guard !words.isEmpty else { throw InputError(.badData, "\(place): the caption is empty") }
+    return words.joined(separator: " ")
+  }
+
+  // MARK: Pictures
+
+  /// Decodes every picture once.
+  private static func inspected(_ urls: [URL]) throws -> [ContentDigest] {
+    let found = Findings(count: urls.count)
+    inParallel(tasks: urls.count) { i in
+      do { found.set(i, .success(ContentDigest(try Picture(url: urls[i])))) } catch { found.set(i, .failure(error)) }
+    }
+    return try found.all()
+  }
+
+  private static func refuseDuplicates(_ urls: [URL], _ digests: [ContentDigest]) throws {
+    var first: [ContentDigest: Int] = [:]
+    var doubles: [(Int, Int)] = []
+    for (i, digest) in digests.enumerated() {
+      if let earlier = first[digest] { doubles.append((earlier, i)) } else { first[digest] = i }
+    }
+    guard let (a, b) = doubles.first else { return }
+    let others = doubles.count > 1 ? ", and \(doubles.count - 1) more" : ""
+    throw InputError(
+      .badData, "\(urls[b].relativePath): shows exactly what \(urls[a].lastPathComponent) shows\(others)",
+      hint: "take one away, or keep duplicates: a split leaves them on one side")
+  }
+
+  /// The first problem in the order of the names is told, whichever thread met one first.
+  private final class Findings: @unchecked Sendable {
+    private let lock = NSLock()
+    private var values: [Result<ContentDigest, any Error>?]
+    init(count: Int) { values = Array(repeating: nil, count: count) }
+    func set(_ i: Int, _ value: Result<ContentDigest, any Error>) { lock.withLock { values[i] = value } }
+    func all() throws -> [ContentDigest] { try lock.withLock { try values.compactMap { try $0?.get() } } }
+  }
+}

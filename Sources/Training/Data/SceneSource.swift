@@ -1,0 +1,29 @@
+import Engine
+import Foundation
+
+/// Scenes as data, drawn when they are asked for. The caption changes with the epoch, and with it which details are told.
+public struct SceneSource: ExampleSource {
+  public let count: Int
+  private let scenes: SceneFolder
+
+  /// - Parameters: as those of `SceneFolder`; `count` scenes make an epoch.
+  public init(seed: UInt64, count: Int, size: Int = 64, objects: Int? = nil, heldOut: HeldOut.Rule = .never) {
+    precondition(count > 0, "\(count) scenes")
+    self.count = count
+    scenes = SceneFolder(seed: seed, count: count, size: size, objects: objects, heldOut: heldOut)
+  }
+
+  public func scene(_ index: Int) -> Scene { scenes.scene(index) }
+
+  public func example(_ index: Int, epoch: Int) throws -> Example {
+    let scene = scene(index)
+    return Example(picture: try scene.render(size: scenes.size), caption: scene.caption(variant: epoch))
+  }
+
+  /// Of the factors: they decide every pixel.
+  public func digest(_ index: Int) throws -> ContentDigest {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    return ContentDigest(String(decoding: try encoder.encode(scene(index)), as: UTF8.self))
+  }
+}

@@ -1,0 +1,157 @@
+import Analysis
+import ArgumentParser
+import Engine
+import Foundation
+
+struct Evaluate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measure how far generated pictures are from real ones, from features in .npy files.",
+    discussion: """
+      A feature file has a picture a row: what some network says about it. Which network, and how pictures were resized for it, moves these numbers \
+      more than many a model does: compare only what one extractor made.
+      """,
+    subcommands: [FID.self, KID.self, IS.self])
+}
+
+/// What the measures have in common.
+struct EvaluationOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Resamplings of the pictures for the 95 % interval; 0 makes none, at most 10000.", valueName: "n"))
+  var bootstrap = 200
+
+  @Option(help: ArgumentHelp("Seed of the resampling.", valueName: "k"))
+  var seed: UInt64 = 42
+
+  func check() throws {
+    guard (0...10000).contains(bootstrap), bootstrap != 1 else {
+      throw InputError(.usage, "--bootstrap \(bootstrap): expected 0, or 2 to 10000")
+    }
+  }
+
+  /// A matrix of finite numbers from an .npy file.
+  static func features(_ path: String) throws -> Points {
+    let array = try Npy.read(URL(fileURLWithPath: path))
+    guard array.shape.count == 2 else {
+      throw InputError(.badData, "\(path): expected a matrix with a picture a row, found \(array.shape)")
+    }
+    return try Points(try array.float32(), count: array.shape[0], dimension: array.shape[1], name: path)
+  }
+}
+
+/// Two sets of features.
+struct FeaturePair: ParsableArguments {
+  @Option(help: ArgumentHelp("Features of real pictures, [pictures, features].", valueName: "file.npy"))
+  var real: String
+
+  @Option(help: ArgumentHelp("Features of generated pictures, of the same extractor.", valueName: "file.npy"))
+  var fake: String
+
+  func read() throws -> (real: Points, fake: Points) {
+    (try EvaluationOptions.features(real), try EvaluationOptions.features(fake))
+  }
+}
+
+/// One number with its interval, as a table or JSON.
+struct EvaluationReport: Encodable {
+  let measure: String
+  let value: Double
+  let low: Double?
+  let high: Double?
+  let bootstrap: Int
+  /// Pictures.
+  let real: Int?
+  let fake: Int
+  let columns: Int
+  var parts: Int?
+  var deviation: Double?
+
+  init(_ measure: String, _ estimate: MetricEstimate, real: Int?, fake: Int, columns: Int) {
+    self.measure = measure
+    value = estimate.value
+    low = estimate.interval?.lowerBound
+    high = estimate.interval?.upperBound
+    bootstrap = estimate.replicates
+    self.real = real
+    self.fake = fake
+    self.columns = columns
+  }
+
+  func print(json: Bool) throws {
+    if json { return try StandardOutput.json(self) }
+    func number(_ v: Double) -> String { abs(v) >= 0.01 || v == 0 ? decimal(v, 4) : String(format: "%.4g", v) }
+    var rows = [[measure, number(value)]]
+    if let low, let high { rows.append(["95 % interval", "\(number(low)) to \(number(high)) (\(bootstrap) resamplings)"]) }
+    if let parts, let deviation { rows.append(["parts", "\(parts), deviation \(number(deviation))"]) }
+    if let real { rows.append(["real", "\(grouped(real)) pictures"]) }
+    rows.append([real == nil ? "pictures" : "fake", "\(grouped(fake))\(real == nil ? "" : " pictures")"])
+    rows.append([real == nil ? "classes" : "features", grouped(columns)])
+    try StandardOutput.line(table(rows))
+  }
+}
+
+extension Evaluate {
+  struct FID: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "fid", abstract: "Frechet distance: both sets taken for normal distributions.",
+      discussion: "Example:\n  sdlab evaluate fid --real a.npy --fake b.npy")
+
+    @OptionGroup var pair: FeaturePair
+    @OptionGroup var options: EvaluationOptions
+    @OptionGroup(title: "Reports") var report: ReportOptions
+
+    func run() throws {
+      try options.check()
+      let (real, fake) = try pair.read()
+      let estimate = try FrechetDistance.between(real, fake, replicates: options.bootstrap, seed: options.seed)
+      let fewest = min(real.count, fake.count)
+      if fewest <= real.dimension {
+        report.warn("\(fewest) pictures for \(real.dimension) features: too few for a covariance, the distance is not to be trusted")
+      }
+      try EvaluationReport("fid", estimate, real: real.count, fake: fake.count, columns: real.dimension).print(json: report.json)
+    }
+  }
+
+  struct KID: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "kid", abstract: "Kernel distance: unbiased, so that few pictures do, too; over the whole sets.",
+      discussion: "Example:\n  sdlab evaluate kid --real a.npy --fake b.npy")
+
+    @OptionGroup var pair: FeaturePair
+    @OptionGroup var options: EvaluationOptions
+    @OptionGroup(title: "Reports") var report: ReportOptions
+
+    func run() throws {
+      try options.check()
+      let (real, fake) = try pair.read()
+      let estimate = try KernelDistance.between(real, fake, replicates: options.bootstrap, seed: options.seed)
+      try EvaluationReport("kid", estimate, real: real.count, fake: fake.count, columns: real.dimension).print(json: report.json)
+    }
+  }
+
+  struct IS: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "is", abstract: "Inception score: are single pictures of a class, and all together of many?",
+      discussion: "Example:\n  sdlab evaluate is --fake logits.npy")
+
+    @Option(help: ArgumentHelp("Logits of generated pictures, [pictures, classes].", valueName: "file.npy"))
+    var fake: String
+
+    @Flag(help: "The file holds probabilities, not logits.")
+    var probabilities = false
+
+    @Option(help: ArgumentHelp("Cut the pictures into parts, in their order: the score is then a mean with a deviation.", valueName: "n"))
+    var parts = 1
+
+    @OptionGroup var options: EvaluationOptions
+    @OptionGroup(title: "Reports") var report: ReportOptions
+
+    func run() throws {
+      try options.check()
+      let rows = try EvaluationOptions.features(fake)
+      let score = try InceptionScore.of(
+        rows, as: probabilities ? .probabilities : .logits, parts: parts, replicates: options.bootstrap, seed: options.seed)
+      var result = EvaluationReport("is", score.estimate, real: nil, fake: rows.count, columns: rows.dimension)
+      if parts > 1 { (result.parts, result.deviation) = (parts, score.deviation) }
+      try result.print(json: report.json)
+    }
+  }
+}
