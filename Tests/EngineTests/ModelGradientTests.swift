@@ -66,8 +66,8 @@ import Testing
     try compare(recorded.gradients(of: loss), golden, ["unet", "text_encoder"])
   }
 
-  /// Recomputation changes no bit of any gradient.
-  @Test func recomputationIsExact() throws {
+  /// Recomputation changes gradients by no more than the order in which parts are added.
+  @Test func recomputationGivesTheSameGradients() throws {
     let (pipeline, all) = try parameters("v1")
     func run(_ recomputes: Bool) throws -> [String: [Float]] {
       let recorded = all.recorded { $0.hasPrefix("unet.") }
@@ -77,7 +77,11 @@ import Testing
         ForwardContext(recomputes: recomputes))
       return recorded.gradients(of: out.meanSquaredError(.zeros(out.shape))).mapValues(\.array)
     }
-    #expect(try run(false) == run(true))
+    let (kept, again) = (try run(false), try run(true))
+    #expect(kept.count == again.count && kept.count > 100)
+    for (name, gradient) in kept {
+      #expect(relativeError(again[name] ?? [], gradient.map(Double.init)) < 1e-5, "\(name)")
+    }
   }
 
   @Test(arguments: ["v1", "v2"]) func autoencoder(model: String) throws {

@@ -1,7 +1,8 @@
 /// Runs `body` without keeping what is inside it, and runs it a second time when the gradient comes back (Chen et al. 2016, "Training deep
 /// nets with sublinear memory cost").
 ///
-/// The gradient is the same to the bit, since the same operations run on the same values; time is exchanged for memory.
+/// The same operations run on the same values; time is exchanged for memory. Gradients differ by rounding where a tensor is used inside and outside, since its
+/// parts are added in another order.
 /// - Parameters:
 ///   - inputs: what `body` is called with. Gradients also go back to recorded tensors that `body` holds in another way, such as parameters.
 ///   - body: the same inputs must give the same result.
