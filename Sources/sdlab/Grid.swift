@@ -123,7 +123,7 @@ struct Grid: ParsableCommand {
     var p = GenerationParameters(
       sdlabVersion: Sdlab.version, prompt: prompt, width: width, height: height, model: .init(name: model.recordedName(loaded.source)))
     sampling.apply(to: &p)
-    model.apply(to: &p)
+    model.apply(to: &p, loaded.source)
     p.initImage = inputs.initImage?.source
     p.strength = inputs.initImage == nil ? nil : picture.strength ?? 0.9
     if picture.strength != nil, inputs.initImage == nil { report.warn("--strength does nothing without --init-image") }

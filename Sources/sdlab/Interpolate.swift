@@ -248,7 +248,7 @@ struct Interpolate: ParsableCommand {
       sdlabVersion: Sdlab.version, prompt: prompt, width: size.width, height: size.height,
       model: .init(name: model.recordedName(loaded.source)))
     sampling.apply(to: &p)
-    model.apply(to: &p)
+    model.apply(to: &p, loaded.source)
     p.initImage = inputs.initImage?.source
     p.strength = inputs.initImage == nil ? nil : strength ?? (invert ? 1 : 0.5)
     if invert { (p.sampler, p.guidance) = (SamplerName.ddim.rawValue, sampling.chosenGuidance ?? 1) }

@@ -144,7 +144,7 @@ struct Invert: ParsableCommand {
     p.guidance = guidance
     p.steps = steps
     p.vaeTiling = vaeTiling == .auto ? nil : vaeTiling.rawValue
-    model.apply(to: &p)
+    model.apply(to: &p, loaded.source)
     let run = try PictureRun(loaded, p, RunInputs(initImage: nil, mask: nil, initLatents: nil), report: report)
     _ = try run.indices()
     return run

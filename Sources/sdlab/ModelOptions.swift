@@ -37,10 +37,26 @@ struct ModelOptions: ParsableArguments {
         + "same numbers. Default: as they lie in the files.", valueName: "f32|f16"))
   var weights: WeightPrecision?
 
+  @Option(
+    help: ArgumentHelp(
+      "Add a LoRA to the model's weights, in diffusers' or kohya's layout. A number behind a colon is how much of it, 1 by default. May be given several "
+        + "times.", valueName: "file[:weight]"))
+  var lora: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Add a textual inversion: a word of its own for the prompt, such as <toy>. The word is the one in the file, or the file's name; another one can be "
+        + "given behind a colon. May be given several times.", valueName: "file[:word]"))
+  var embedding: [String] = []
+
   /// Finds the model and opens its files; no weight is read.
   func source() throws -> ModelSource {
-    try ModelSource.resolve(model, tokenizer: tokenizer, vae: vae, ema: ema, variant: variant, precision: weights)
+    try ModelSource.resolve(
+      model, tokenizer: tokenizer, vae: vae, ema: ema, variant: variant, precision: weights, loras: adaptations.loras(),
+      embeddings: adaptations.embeddings())
   }
+
+  var adaptations: AdaptationNames { AdaptationNames(lora: lora, embedding: embedding) }
 
   /// Reads the whole model; its warnings go to standard error.
   func load(_ report: ReportOptions) throws -> StableDiffusion { try Self.load(source(), report) }
@@ -54,6 +70,8 @@ struct ModelOptions: ParsableArguments {
     options.variant = variant ?? p.variant
     options.ema = ema || p.ema == true
     options.weights = weights ?? p.weights.flatMap(WeightPrecision.init)
+    if lora.isEmpty { options.lora = p.loras?.map { "\($0.name):\($0.weight)" } ?? [] }
+    if embedding.isEmpty { options.embedding = p.embeddings?.map { "\($0.name):\($0.token)" } ?? [] }
     return options
   }
 
@@ -67,7 +85,7 @@ struct ModelOptions: ParsableArguments {
 extension ModelSource {
   /// The tokenizer and the number of tokens in a row, without the networks.
   func promptTokenizer() throws -> (tokenizer: Tokenizer, length: Int) {
-    let tokenizer = try Tokenizer(directory: tokenizerDirectory, padToken: padToken)
+    let tokenizer = try tokenizer()
     return (tokenizer, min(tokenizer.modelMaxLength ?? 77, try CLIPTextConfig(textEncoderConfig).maxPositions))
   }
 }

@@ -65,7 +65,9 @@ extension ModelOptions {
   /// The model's name in the record of a picture, from which `rerun` finds it again.
   func recordedName(_ source: ModelSource) -> String { model ?? source.displayName }
 
-  func apply(to parameters: inout GenerationParameters) {
+  func apply(to parameters: inout GenerationParameters, _ source: ModelSource) {
+    parameters.loras = source.loras.isEmpty ? nil : source.loras.map { .init(name: $0.name, weight: $0.weight) }
+    parameters.embeddings = source.embeddings.isEmpty ? nil : source.embeddings.map { .init(name: $0.name, token: $0.token) }
     parameters.vae = vae.map { .init(name: $0) }
     parameters.tokenizer = tokenizer.map { .init(name: $0) }
     parameters.variant = variant

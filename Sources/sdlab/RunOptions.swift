@@ -39,7 +39,7 @@ extension PictureRun {
     var parameters = GenerationParameters(
       sdlabVersion: Sdlab.version, prompt: prompt, width: width, height: height, model: .init(name: model.recordedName(loaded.source)))
     sampling.apply(to: &parameters)
-    model.apply(to: &parameters)
+    model.apply(to: &parameters, loaded.source)
     picture.apply(to: &parameters, inputs, count: picture.count ?? inputs.initLatents?.content.shape[0] ?? 1)
     try inputs.inversion?.apply(to: &parameters, sampling, loaded.source, quiet: report.quiet)
     warn(picture, sampling, inputs, report)

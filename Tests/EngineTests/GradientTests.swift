@@ -167,10 +167,15 @@ import Testing
   }
 
   @Test func embedding() {
-    let ids = [[1, 4, 1], [0, 1, 2]]
-    check([[5, 4], [3, 4]], { .embedding($0[0], $0[1], ids) }) { v in
+    let ids = [[1, 4, 1], [0, 6, 5]]
+    // The ids 5 and 6 are words that were added to the vocabulary.
+    check([[5, 4], [3, 4], [2, 4]], { .embedding([$0[0], $0[2]], $0[1], ids) }) { v in
       var out: [Double] = []
-      for line in ids { for (i, id) in line.enumerated() { for e in 0..<4 { out.append(v[0][id * 4 + e] + v[1][i * 4 + e]) } } }
+      for line in ids {
+        for (i, id) in line.enumerated() {
+          for e in 0..<4 { out.append((id < 5 ? v[0][id * 4 + e] : v[2][(id - 5) * 4 + e]) + v[1][i * 4 + e]) }
+        }
+      }
       return out
     }
   }

@@ -36,6 +36,8 @@ public struct Points: Sendable, Equatable {
 
   /// For values that are finite because of how they were made.
   init(unchecked values: [Float], count: Int, dimension: Int) {
+    // Analyses of points call BLAS: not before its threads are taken from it, since results would depend on who came first.
+    Threads.takeFromBLAS()
     self.values = values
     self.count = count
     self.dimension = dimension

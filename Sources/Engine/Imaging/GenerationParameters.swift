@@ -22,6 +22,21 @@ public struct GenerationParameters: Codable, Sendable, Equatable {
     }
   }
 
+  /// A LoRA that was added to the model.
+  public struct Added: Codable, Sendable, Equatable {
+    public var name: String
+    /// How much of it.
+    public var weight: Double
+    public init(name: String, weight: Double) { (self.name, self.weight) = (name, weight) }
+  }
+
+  /// A textual inversion, and the word that stands for it.
+  public struct Word: Codable, Sendable, Equatable {
+    public var name: String
+    public var token: String
+    public init(name: String, token: String) { (self.name, self.token) = (name, token) }
+  }
+
   public var schema = Self.schema
   /// The version of the program that made the picture.
   public var sdlabVersion: String
@@ -53,6 +68,9 @@ public struct GenerationParameters: Codable, Sendable, Equatable {
   public var ema: Bool?
   /// `f16` when weights were rounded to half precision; nil for as they lie in the files.
   public var weights: String?
+  /// What was added to the model; the model's digest covers it.
+  public var loras: [Added]?
+  public var embeddings: [Word]?
   /// `on`, `off` or `auto` (nil): whether the picture was decoded in tiles.
   public var vaeTiling: String?
   /// Share of the steps that an initial picture goes through, 0 to 1; only with `initImage`.

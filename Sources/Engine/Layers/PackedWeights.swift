@@ -27,12 +27,17 @@ struct WeightValues: Sendable {
   /// - Parameters:
   ///   - stored: nil where it was missing, which `WeightStore.finish` has reported.
   ///   - precision: nil for half precision where the file has it. Small weights are then kept in float32, which spares widening them: the numbers are
-  ///     the same.
-  init(_ stored: StoredTensor?, _ shape: Shape, _ precision: WeightPrecision?) {
+  ///     the same. So are weights that something is added to: the sum would be rounded.
+  ///   - deltas: what is added to the values.
+  init(_ stored: StoredTensor?, _ shape: Shape, _ precision: WeightPrecision?, _ deltas: [LowRankDelta] = []) {
     self.shape = shape
     recorded = nil
-    half = precision.map { $0 == .f16 } ?? (stored?.dtype == .float16 && shape.count >= 1 << 18)
-    read = { stored?.readAgain() ?? .zeros(shape) }
+    half = precision.map { $0 == .f16 } ?? (stored?.dtype == .float16 && shape.count >= 1 << 18 && deltas.isEmpty)
+    read = {
+      var values = stored?.readAgain() ?? .zeros(shape)
+      for delta in deltas { delta.add(to: &values) }
+      return values
+    }
   }
 }
 

@@ -14,6 +14,10 @@ public struct ModelSource {
   /// tokenizer, and SD 2 fills up with `!`.
   public let padToken: String?
   public let weights: WeightStore
+  /// What is added to the weights.
+  public private(set) var loras: [LoRA] = []
+  /// Words that are added to the vocabulary.
+  public private(set) var embeddings: [TextualInversion] = []
   /// The weight files, for digests.
   public let files: [URL]
   /// One line each, for the person.
@@ -29,10 +33,13 @@ public struct ModelSource {
   ///   - ema: takes the UNet from the moving average that a training checkpoint keeps (`model_ema.*`).
   ///   - variant: `fp16` for `diffusion_pytorch_model.fp16.safetensors`.
   ///   - precision: how weights are kept in memory; nil for as they lie in the files.
+  ///   - loras: low-rank additions to the weights; several add up.
+  ///   - embeddings: textual inversions: words that are added to the vocabulary.
   /// - Throws: `InputError` naming what is missing or malformed.
   public static func resolve(
     _ name: String? = nil, tokenizer: String? = nil, vae: String? = nil, ema: Bool = false, variant: String? = nil,
-    precision: WeightPrecision? = nil, environment: [String: String] = ProcessInfo.processInfo.environment
+    precision: WeightPrecision? = nil, loras: [LoRA] = [], embeddings: [TextualInversion] = [],
+    environment: [String: String] = ProcessInfo.processInfo.environment
   ) throws -> ModelSource {
     let hub = HubCache(environment: environment)
     let location = try name.map { try Location($0, hub) } ?? .folder(try Resources.embeddedModel())
@@ -51,7 +58,28 @@ public struct ModelSource {
       displayName: name.map { location.isHub($0) ? $0 : URL(fileURLWithPath: $0).lastPathComponent } ?? "embedded", unetConfig: parts.unet,
       vaeConfig: parts.vae, textEncoderConfig: parts.textEncoder, schedulerConfig: parts.scheduler,
       tokenizerDirectory: try tokenizerFolder(tokenizer, location, hub, label), padToken: parts.padToken,
-      weights: try WeightStore(parts.tensors, label: label, precision: precision), files: parts.files, warnings: parts.warnings)
+      weights: try WeightStore(parts.tensors, label: label, precision: precision, adapters: loras), loras: loras, embeddings: embeddings,
+      files: parts.files, warnings: parts.warnings)
+  }
+
+  /// The model's tokenizer, with the words of its textual inversions.
+  /// - Throws: `InputError` when a file is malformed, or when an embedding has another width than the text encoder's.
+  public func tokenizer() throws -> Tokenizer {
+    var tokenizer = try Tokenizer(directory: tokenizerDirectory, padToken: padToken)
+    guard !embeddings.isEmpty else { return tokenizer }
+    let config = try CLIPTextConfig(textEncoderConfig)
+    // Behind the rows of the text encoder's table, which may be longer than the vocabulary.
+    var next = config.vocabularySize
+    for embedding in embeddings {
+      guard embedding.vectors.shape[1] == config.hiddenSize else {
+        throw InputError(
+          .badData, "\(embedding.name): a vector of \(embedding.vectors.shape[1]) values, the text encoder has \(config.hiddenSize)",
+          hint: "it was made for another model")
+      }
+      tokenizer = try tokenizer.adding(embedding.token, ids: next..<next + embedding.vectors.shape[0])
+      next += embedding.vectors.shape[0]
+    }
+    return tokenizer
   }
 
   /// Where a model lies.

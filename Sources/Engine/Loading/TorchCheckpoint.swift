@@ -6,11 +6,14 @@ public enum TorchCheckpoint {
     public let tensors: [StoredTensor]
     /// Training step, where the file tells: SD 2.0's base model is known by it.
     public let globalStep: Int?
+    /// Texts beside the tensors: the name of a textual inversion.
+    public var texts: [String: String] = [:]
   }
 
   public static func read(_ url: URL) throws -> Contents { try read(FileBytes(mapping: url)) }
 
-  /// The state dict: under `state_dict` in a training checkpoint, else the whole dictionary. What is no tensor is left out.
+  /// The state dict: under `state_dict` in a training checkpoint, else the whole dictionary; under `string_to_param` in a textual inversion of A1111's.
+  /// What is no tensor is left out.
   public static func read(_ file: FileBytes) throws -> Contents {
     guard ZipArchive.looksLike(file) else {
       throw InputError(
@@ -31,16 +34,18 @@ public enum TorchCheckpoint {
       throw InputError(.badData, "\(file.name): expected a dictionary of tensors (a state dict)")
     }
     var globalStep: Int?
+    var texts: [String: String] = [:]
     for (key, value) in pairs {
       if pickle.text(key) == "global_step", case .int(let step) = value { globalStep = step }
-      if pickle.text(key) == "state_dict", let inner = pickle.dictionary(value) { pairs = inner }
+      if ["state_dict", "string_to_param"].contains(pickle.text(key)), let inner = pickle.dictionary(value) { pairs = inner }
+      if let key = pickle.text(key), let text = pickle.text(value) { texts[key] = text }
     }
     var tensors: [StoredTensor] = []
     for (key, value) in pairs {
       guard let name = pickle.text(key), case .tensor(let index) = value else { continue }
       tensors.append(try tensor(name, pickle.tensors[index], pickle, archive, String(root), file))
     }
-    return Contents(tensors: tensors, globalStep: globalStep)
+    return Contents(tensors: tensors, globalStep: globalStep, texts: texts)
   }
 
   /// The pickle alone, with its problems as error lines.

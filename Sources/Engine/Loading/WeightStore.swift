@@ -10,6 +10,8 @@ public final class WeightStore {
 
   /// How packed weights are kept; nil for as they lie in the file.
   private let precision: WeightPrecision?
+  /// Low-rank additions by the canonical name of the weight that they add to.
+  private let deltas: [String: [LowRankDelta]]
   /// Numbers kept in half precision.
   private var halves = 0
   private var packed: [(path: String, weight: any PackedWeight)] = []
@@ -18,23 +20,31 @@ public final class WeightStore {
   private var consumed: Set<String> = []
   private var problems: [String] = []
 
-  public init(_ tensors: [StoredTensor], label: String, precision: WeightPrecision? = nil) throws {
+  /// - Parameter adapters: what is added to the weights as they are read.
+  public init(_ tensors: [StoredTensor], label: String, precision: WeightPrecision? = nil, adapters: [LoRA] = []) throws {
     self.label = label
     inMemory = [:]
     self.precision = precision
-    self.tensors = [:]
-    self.tensors.reserveCapacity(tensors.count)
+    var byName: [String: StoredTensor] = [:]
+    byName.reserveCapacity(tensors.count)
     for tensor in tensors {
-      if let other = self.tensors.updateValue(tensor, forKey: tensor.name) {
+      if let other = byName.updateValue(tensor, forKey: tensor.name) {
         throw InputError(.badData, "\(tensor.file): \(tensor.name) is there twice (also in \(other.file))")
       }
     }
+    self.tensors = byName
+    var deltas: [String: [LowRankDelta]] = [:]
+    for adapter in adapters {
+      for (name, delta) in try adapter.deltas(for: byName.mapValues(\.shape)) { deltas[name, default: []].append(delta) }
+    }
+    self.deltas = deltas
   }
 
   /// Tensors in memory under their canonical names, in PyTorch's order of dimensions; what is recorded stays so.
   init(inMemory: [String: Tensor]) {
     label = "parameters"
     precision = nil
+    deltas = [:]
     self.inMemory = inMemory
     tensors = [:]
   }
@@ -89,13 +99,15 @@ public final class WeightStore {
     if let tensor = taken(name, shape) { return tensor }
     var values: Tensor?
     _ = checked(name, shape) { values = try $0.float32() }
-    return values
+    guard var sum = values else { return nil }
+    for delta in deltas[name] ?? [] { delta.add(to: &sum) }
+    return sum
   }
 
   /// A weight that is read when it is packed.
   fileprivate func values(_ name: String, _ shape: Shape) -> WeightValues {
     if let tensor = taken(name, shape) { return WeightValues(tensor) }
-    let values = WeightValues(checked(name, shape) { try $0.check(precision) }, shape, precision)
+    let values = WeightValues(checked(name, shape) { try $0.check(precision) }, shape, precision, deltas[name] ?? [])
     if values.half { halves += shape.count }
     return values
   }

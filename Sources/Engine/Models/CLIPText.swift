@@ -1,7 +1,8 @@
 /// The text encoder: transformers' CLIPTextModel (Radford et al. 2021), a pre-norm transformer with a causal mask.
 public struct CLIPText {
   public let config: CLIPTextConfig
-  private let tokenEmbedding: Tensor
+  /// The vocabulary's, then those of words that were added to it.
+  private var tokenEmbeddings: [Tensor]
   private let positionEmbedding: Tensor
   private let layers: [CLIPLayer]
   private let finalNorm: LayerNorm
@@ -10,12 +11,19 @@ public struct CLIPText {
   public init(_ scope: WeightScope, _ config: CLIPTextConfig) {
     self.config = config
     let embeddings = scope["embeddings"]
-    tokenEmbedding = embeddings["token_embedding"].take("weight", [config.vocabularySize, config.hiddenSize])
+    tokenEmbeddings = [embeddings["token_embedding"].take("weight", [config.vocabularySize, config.hiddenSize])]
     positionEmbedding = embeddings["position_embedding"].take("weight", [config.maxPositions, config.hiddenSize])
     let encoder = scope["encoder"]["layers"]
     layers = (0..<config.layers).map { CLIPLayer(encoder[$0], config) }
     finalNorm = LayerNorm(scope["final_layer_norm"], config.hiddenSize, eps: config.layerNormEps)
   }
+
+  /// Adds words behind the vocabulary: their ids go on where it ends.
+  /// - Parameter vectors: `[n, width]`
+  mutating func add(_ vectors: Tensor) { tokenEmbeddings.append(vectors) }
+
+  /// Ids that the encoder knows.
+  public var knownIDs: Int { tokenEmbeddings.reduce(0) { $0 + $1.shape[0] } }
 
   /// What the encoder gives for a batch of token rows.
   public struct Output {
@@ -56,12 +64,12 @@ public struct CLIPText {
     guard tokens > 0, tokens <= config.maxPositions, ids.allSatisfy({ $0.count == tokens }) else {
       throw InputError(.badData, "text encoder: rows of \(ids.map(\.count)) tokens, expected equal rows of 1 to \(config.maxPositions)")
     }
-    if let bad = ids.joined().first(where: { $0 < 0 || $0 >= config.vocabularySize }) {
+    if let bad = ids.joined().first(where: { $0 < 0 || $0 >= knownIDs }) {
       throw InputError(
-        .badData, "text encoder: token id \(bad), expected 0 to \(config.vocabularySize - 1)",
+        .badData, "text encoder: token id \(bad), expected 0 to \(knownIDs - 1)",
         hint: "the tokenizer belongs to another model")
     }
-    return .embedding(tokenEmbedding, positionEmbedding, ids)
+    return .embedding(tokenEmbeddings, positionEmbedding, ids)
   }
 }
 

@@ -17,12 +17,14 @@ public struct Tokenizer: Sendable {
   /// Row length in tokens that the model's files give, BOS and EOS included (77 in SD); nil when they give none.
   public let modelMaxLength: Int?
   /// Tokens that are found in the text itself, by id.
-  public let addedTokens: [Int: AddedToken]
+  public private(set) var addedTokens: [Int: AddedToken]
 
   private let bytePairs: BytePairs
-  private let tokens: [String?]
-  private let asWritten: AddedTokenMatcher
-  private let whenNormalized: AddedTokenMatcher
+  private var tokens: [String?]
+  private var asWritten: AddedTokenMatcher
+  private var whenNormalized: AddedTokenMatcher
+  /// Number of ids that an added token stands for, from its own on, where it is more than one.
+  private var spans: [Int: Int] = [:]
 
   /// Reads the tokenizer's files in `directory` (a model's `tokenizer/`): `vocab.json` and `merges.txt`, or `tokenizer.json`, which goes
   /// first when both are there, as in transformers; `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` where
@@ -47,12 +49,37 @@ public struct Tokenizer: Sendable {
     addedTokens = files.addedTokens
     bytePairs = files.bytePairs
     tokens = files.tokens
-    let patterns = files.addedTokens.sorted { $0.key < $1.key }.map { id, token in
+    (asWritten, whenNormalized) = try Self.matchers(files.addedTokens)
+  }
+
+  private static func matchers(_ added: [Int: AddedToken]) throws -> (asWritten: AddedTokenMatcher, whenNormalized: AddedTokenMatcher) {
+    let patterns = added.sorted { $0.key < $1.key }.map { id, token in
       let text = MappedText(token.content)
       return AddedTokenMatcher.Pattern(scalars: (token.isNormalized ? text.normalized() : text).scalars, id: id, token: token)
     }
-    asWritten = try AddedTokenMatcher(patterns.filter { !$0.token.isNormalized })
-    whenNormalized = try AddedTokenMatcher(patterns.filter { $0.token.isNormalized })
+    return (
+      try AddedTokenMatcher(patterns.filter { !$0.token.isNormalized }), try AddedTokenMatcher(patterns.filter { $0.token.isNormalized })
+    )
+  }
+
+  /// The same tokenizer with a word of its own for a textual inversion: `content` in a text becomes the ids `ids`, one behind the other.
+  ///
+  /// As in diffusers (`load_textual_inversion`), where "<toy>" of three vectors is read as "<toy> <toy>_1 <toy>_2"; found in any case.
+  /// - Throws: `InputError` when the vocabulary has that token.
+  public func adding(_ content: String, ids: Range<Int>) throws -> Tokenizer {
+    guard !tokens.contains(content) else {
+      throw InputError(
+        .badData, "the vocabulary has a token '\(content.oneLine)' already", hint: "give the embedding another name: --embedding FILE:NAME")
+    }
+    var wider = self
+    wider.tokens += Array(repeating: nil, count: max(0, ids.upperBound - tokens.count))
+    for (k, id) in ids.enumerated() { wider.tokens[id] = k == 0 ? content : "\(content)_\(k)" }
+    var token = AddedToken(content: content)
+    token.isNormalized = true
+    wider.addedTokens[ids.lowerBound] = token
+    wider.spans[ids.lowerBound] = ids.count
+    (wider.asWritten, wider.whenNormalized) = try Self.matchers(wider.addedTokens)
+    return wider
   }
 
   /// One more than the highest id.
@@ -105,7 +132,8 @@ public struct Tokenizer: Sendable {
   }
 
   private func append(special id: Int, _ part: MappedText, to out: inout Tokenization) {
-    out.tokens.append(.init(id: id, scalars: out.text.count..<out.text.count + part.count))
+    let scalars = out.text.count..<out.text.count + part.count
+    out.tokens += (0..<(spans[id] ?? 1)).map { .init(id: id + $0, scalars: scalars) }
     out.text.scalars += part.scalars
     out.text.origins += part.origins
   }

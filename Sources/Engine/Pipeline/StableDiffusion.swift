@@ -31,8 +31,10 @@ public struct StableDiffusion: @unchecked Sendable {
   public init(_ source: ModelSource) throws {
     self.source = source
     let weights = source.weights
-    tokenizer = try Tokenizer(directory: source.tokenizerDirectory, padToken: source.padToken)
-    text = CLIPText(weights["text_encoder"]["text_model"], try CLIPTextConfig(source.textEncoderConfig))
+    tokenizer = try source.tokenizer()
+    var text = CLIPText(weights["text_encoder"]["text_model"], try CLIPTextConfig(source.textEncoderConfig))
+    for embedding in source.embeddings { text.add(embedding.vectors) }
+    self.text = text
     unet = UNet(weights["unet"], try UNetConfig(source.unetConfig))
     vae = VAE(weights["vae"], try VAEConfig(source.vaeConfig))
     let surplus = try weights.finish(ignoring: ["*.position_ids", "text_encoder.text_projection.weight"])
@@ -51,10 +53,10 @@ public struct StableDiffusion: @unchecked Sendable {
         "\(source.displayName): the text encoder gives \(text.config.hiddenSize) values a token, the UNet expects \(unet.config.crossAttentionDim)",
         hint: "text encoder and UNet must come from the same model")
     }
-    guard tokenizer.vocabularySize <= text.config.vocabularySize else {
+    guard tokenizer.vocabularySize <= text.knownIDs else {
       throw InputError(
         .badData,
-        "\(source.tokenizerDirectory.path): \(tokenizer.vocabularySize) tokens, the text encoder knows \(text.config.vocabularySize)",
+        "\(source.tokenizerDirectory.path): \(tokenizer.vocabularySize) tokens, the text encoder knows \(text.knownIDs)",
         hint: "tokenizer and text encoder must come from the same model")
     }
     guard [vae.config.latentChannels, 2 * vae.config.latentChannels + 1].contains(unet.config.inChannels),

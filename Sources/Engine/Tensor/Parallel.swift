@@ -11,6 +11,9 @@ public enum Threads {
     let wanted = ProcessInfo.processInfo.environment["SDLAB_THREADS"].flatMap(Int.init) ?? ProcessInfo.processInfo.activeProcessorCount
     return max(1, min(wanted, 256))
   }()
+
+  /// For those who call BLAS outside of `parallel`: from here on it has one thread.
+  package static func takeFromBLAS() { _ = count }
 }
 
 /// Splits `0..<n` into at most `Threads.count` contiguous ranges of at least `grain` elements and runs `body` on them at the same time.
