@@ -6,14 +6,16 @@ import Foundation
 /// SHA-256 over a model's weight files, so that a picture can say which model made it.
 ///
 /// The digest of a single file is the file's own, as other programs give it; of several files it is the digest of their digests (32 bytes each), in the
-/// order text encoder, UNet, VAE. Files are read as a stream, once: results are kept in `$XDG_CACHE_HOME/sdlab/digests.json` under path, size and time
+/// order text encoder, UNet, VAE. What is added to the weights counts too: LoRAs with how much of them, embeddings with their words. Files are read as a stream, once: results are kept in `$XDG_CACHE_HOME/sdlab/digests.json` under path, size and time
 /// of change.
 enum ModelDigest {
   static func of(_ source: ModelSource, quiet: Bool) throws -> String {
-    let digests = try digests(of: source.files, quiet: quiet)
+    let added = source.loras.map { ($0.url, "\($0.weight)") } + source.embeddings.map { ($0.url, $0.token) }
+    let digests = try digests(of: source.files + added.map(\.0), quiet: quiet)
     if digests.count == 1, let only = digests.first { return only.hex }
     var all = SHA256()
     for digest in digests { all.update(data: digest) }
+    for (_, setting) in added { all.update(data: Data("\(setting)\n".utf8)) }
     return Data(all.finalize()).hex
   }
 

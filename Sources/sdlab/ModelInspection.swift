@@ -6,6 +6,21 @@ struct ModelInspection {
   private let source: ModelSource
   private let report: ReportOptions
   private let networks: [Network]
+  private let added: [Added]
+
+  /// A LoRA and what it changes.
+  private struct Added: Encodable {
+    let file: String
+    let weight: Double
+    let changes: [LoRA.Change]
+  }
+
+  /// A textual inversion.
+  private struct Word: Encodable {
+    let file: String
+    let word: String
+    let vectors: Int
+  }
 
   private struct Network: Encodable {
     let name: String
@@ -37,7 +52,11 @@ struct ModelInspection {
           config: Dictionary(uniqueKeysWithValues: configs[name] ?? [])))
     }
     networks = found
+    let weights = source.weights
+    added = try source.loras.map { Added(file: $0.name, weight: $0.weight, changes: try $0.changes(in: weights)) }
   }
+
+  private var words: [Word] { source.embeddings.map { Word(file: $0.name, word: $0.token, vectors: $0.vectors.shape[0]) } }
 
   func print(modules: Bool, sites: Bool) throws {
     let model = sites ? try ModelOptions.load(source, report) : nil
@@ -47,7 +66,7 @@ struct ModelInspection {
         Report(
           kind: "model", name: source.displayName, files: source.files.map(\.path), bytes: fileBytes, networks: networks,
           scheduler: scheduler(),
-          tokenizer: source.tokenizerDirectory.path, modules: modules ? tree.flat : nil,
+          tokenizer: source.tokenizerDirectory.path, loras: added, embeddings: words, modules: modules ? tree.flat : nil,
           sites: model.map { $0.sites.map { .init(path: $0.path, axes: $0.axes) } }))
     }
     if modules { return try StandardOutput.line(tree.text) }
@@ -64,6 +83,24 @@ struct ModelInspection {
       try StandardOutput.line(table(network.config.sorted { $0.key < $1.key }.map { ["  \($0.key)", $0.value.oneLine] }))
     }
     try StandardOutput.line("\ntokenizer\n  \(source.tokenizerDirectory.path.oneLine)")
+    for word in words {
+      try StandardOutput.line(
+        "\n\(word.file.oneLine): the word \(word.word.oneLine), \(word.vectors) \(word.vectors == 1 ? "vector" : "vectors")")
+    }
+    for adapter in added { try StandardOutput.line("\n" + text(adapter)) }
+  }
+
+  /// Numbers of modules by network, then the weights that change most.
+  private func text(_ adapter: Added) -> String {
+    let counts = ["text_encoder", "unet", "vae"].compactMap { network in
+      let n = adapter.changes.count { $0.weight.hasPrefix("\(network).") }
+      return n > 0 ? "\(n) weights of the \(network)" : nil
+    }
+    let most = adapter.changes.sorted { $0.relativeNorm > $1.relativeNorm }.prefix(5)
+    let rows = most.map { ["  \($0.weight.oneLine)", "\($0.rank)", decimal($0.alpha, 1), "\(decimal(100 * $0.relativeNorm, 1)) %"] }
+    return
+      "\(adapter.file.oneLine): a LoRA, \(decimal(adapter.weight, 2)) of it, into \(counts.joined(separator: " and ")); the largest changes:\n"
+      + table([["  weight", "rank", "alpha", "change"]] + rows)
   }
 
   private var fileBytes: Int {
@@ -110,6 +147,8 @@ struct ModelInspection {
     let networks: [Network]
     let scheduler: [String: String]
     let tokenizer: String
+    let loras: [Added]
+    let embeddings: [Word]
     let modules: [ModuleTree.Line]?
     let sites: [Place]?
   }

@@ -25,8 +25,8 @@ public struct LowRankDelta: Sendable {
     withExtendedLifetime((left, right)) {}
   }
 
-  /// The addition alone, `[out, in * kh * kw]`: for those who want to know how large it is.
-  public var values: Tensor {
+  /// The addition alone, `[out, in * kh * kw]`, in float32: for those who want to know how large it is.
+  func values() -> Tensor {
     var delta = Tensor.zeros([up.shape[0], down.count / max(rank, 1)])
     add(to: &delta)
     return delta

@@ -38,7 +38,7 @@ public struct TextualInversion: Sendable {
     let nameless = ["emb_params", "*"].contains(stored.name)
     let own = nameless ? contents.texts["name"] ?? url.deletingPathExtension().lastPathComponent : stored.name
     let word = given ?? own
-    guard !word.isEmpty, !word.contains(where: \.isWhitespace), word.count <= 200 else {
+    guard !word.isEmpty, !word.contains(where: { $0.isWhitespace || $0 == ":" }), word.count <= 200 else {
       throw InputError(
         .usage, "\(path): '\(word.prefix(60).description.oneLine)' can be no word of a prompt", hint: "give one: --embedding FILE:WORD")
     }

@@ -146,6 +146,8 @@ extension GenerationParameters {
     add("Model", Self.plainName(model.name))
     add("VAE", vae.map { Self.plainName($0.name) })
     add("VAE hash", vae?.sha256.map { String($0.prefix(10)) })
+    add("Lora", loras.map { $0.map { "\(Self.plainName($0.name)): \(Self.number($0.weight))" }.joined(separator: ", ") })
+    add("TI", embeddings.map { $0.map(\.token).joined(separator: ", ") })
     add("Denoising strength", initImage == nil ? nil : strength.map(Self.number))
     add("Clip skip", clipSkip > 0 ? "\(clipSkip + 1)" : nil)
     add(sampler == "ddim" ? "Eta DDIM" : "Eta", eta == 0 ? nil : Self.number(eta))
