@@ -25,6 +25,7 @@ public struct TextualInversion: Sendable {
       contents = .init(tensors: try Safetensors.read(file).tensors, globalStep: nil)
     }
     let found = contents.tensors
+    // More vectors than four rows of a prompt hold are a table of something else.
     guard found.count == 1, let stored = found.first, (1...2).contains(stored.shape.count), stored.count > 0,
       stored.shape[0] <= 75 * 4 || stored.shape.count == 1
     else {
