@@ -25,18 +25,10 @@ public struct LoRA: Sendable {
     url = URL(fileURLWithPath: path)
     name = path
     self.weight = weight
-    let file = try FileBytes(mapping: url)
-    var stored: [StoredTensor]
-    var settings = PEFTSettings()
-    if ZipArchive.looksLike(file) {
-      stored = try TorchCheckpoint.read(file).tensors
-    } else {
-      let contents = try Safetensors.read(file)
-      stored = contents.tensors
-      settings = try PEFTSettings(contents.metadata, file: path)
-    }
+    let contents = try WeightFiles.read(url)
+    let settings = try PEFTSettings(contents.metadata, file: path)
     var parts: [String: Parts] = [:]
-    for tensor in stored {
+    for tensor in contents.tensors {
       let (module, role) = try Self.split(tensor.name, file: path)
       if parts[module, default: Parts()].set(role, tensor) {
         throw InputError(.badData, "\(path): \(module): its \(role.rawValue) matrix is there twice")
@@ -135,7 +127,8 @@ public struct LoRA: Sendable {
           .badData, "\(file): \(module.oneLine): its \(down == nil ? "down" : "up") matrix is missing", hint: "copy or download it again")
       }
       let rank = down.shape.first ?? 0
-      guard down.shape.count >= 2, up.shape.count >= 2, rank > 0, up.count == up.shape[0] * rank, up.shape[1] == rank else {
+      guard down.shape.count >= 2, up.shape.count >= 2, down.count > 0, up.count > 0, up.count == up.shape[0] * rank, up.shape[1] == rank
+      else {
         throw InputError(.badData, "\(file): \(module.oneLine): expected [r, in] and [out, r], found \(down.shape) and \(up.shape)")
       }
       try down.check(nil)
@@ -158,8 +151,6 @@ public struct LoRA: Sendable {
 /// What PEFT's settings in a file's metadata say (`lora_adapter_metadata`, written by diffusers since 0.34).
 private struct PEFTSettings {
   private var values: [String: Any] = [:]
-
-  init() {}
 
   init(_ metadata: [String: String], file: String) throws {
     guard let text = metadata["lora_adapter_metadata"] else { return }

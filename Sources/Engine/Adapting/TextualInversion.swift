@@ -17,13 +17,7 @@ public struct TextualInversion: Sendable {
   public init(_ path: String, token given: String? = nil) throws {
     name = path
     url = URL(fileURLWithPath: path)
-    let file = try FileBytes(mapping: url)
-    let contents: TorchCheckpoint.Contents
-    if ZipArchive.looksLike(file) {
-      contents = try TorchCheckpoint.read(file)
-    } else {
-      contents = .init(tensors: try Safetensors.read(file).tensors, globalStep: nil)
-    }
+    let contents = try WeightFiles.read(url)
     let found = contents.tensors
     // More vectors than four rows of a prompt hold are a table of something else.
     guard found.count == 1, let stored = found.first, (1...2).contains(stored.shape.count), stored.count > 0,

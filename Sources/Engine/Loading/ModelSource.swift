@@ -188,7 +188,8 @@ private struct Parts {
   // MARK: - Single file
 
   init(file url: URL, label: String, ema: Bool, replacingVAE: Bool) throws {
-    let (stored, globalStep) = try WeightFiles.read(url)
+    let contents = try WeightFiles.read(url)
+    let (stored, globalStep) = (contents.tensors, contents.globalStep)
     let (canonical, surplus) = try Self.canonical(stored, label: label, ema: ema)
     tensors = replacingVAE ? canonical.filter { !$0.name.hasPrefix("vae.") } : canonical
     files = [url]

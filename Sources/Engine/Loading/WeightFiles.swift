@@ -65,16 +65,28 @@ struct WeightFiles {
     (self.tensors, self.files) = (tensors, files)
   }
 
+  /// What one weight file holds.
+  struct Contents {
+    let tensors: [StoredTensor]
+    /// Training step of a torch checkpoint that tells it.
+    var globalStep: Int?
+    /// Texts beside the tensors of a torch checkpoint.
+    var texts: [String: String] = [:]
+    /// The texts under `__metadata__` of a safetensors file.
+    var metadata: [String: String] = [:]
+  }
+
   /// Reads a weight file by what it is, not by its name.
-  static func read(_ url: URL) throws -> (tensors: [StoredTensor], globalStep: Int?) {
+  static func read(_ url: URL) throws -> Contents {
     let file = try FileBytes(mapping: url)
     let magic = file.count >= 2 ? file.base.loadUnaligned(as: UInt16.self).littleEndian : 0
     // A zip file, or a bare pickle of an old torch, about which the checkpoint reader has a line to say.
     if ZipArchive.looksLike(file) || magic & 0xff == 0x80 && !url.path.hasSuffix(".safetensors") {
       let contents = try TorchCheckpoint.read(file)
-      return (contents.tensors, contents.globalStep)
+      return Contents(tensors: contents.tensors, globalStep: contents.globalStep, texts: contents.texts)
     }
-    return (try Safetensors.read(file).tensors, nil)
+    let contents = try Safetensors.read(file)
+    return Contents(tensors: contents.tensors, metadata: contents.metadata)
   }
 
   /// `weight_map` of a sharded file's index: tensor name to file name.

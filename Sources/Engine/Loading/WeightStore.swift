@@ -34,8 +34,9 @@ public final class WeightStore {
     }
     self.tensors = byName
     var deltas: [String: [LowRankDelta]] = [:]
+    let shapes = adapters.isEmpty ? [:] : byName.mapValues(\.shape)
     for adapter in adapters {
-      for (name, delta) in try adapter.deltas(for: byName.mapValues(\.shape)) { deltas[name, default: []].append(delta) }
+      for (name, delta) in try adapter.deltas(for: shapes) { deltas[name, default: []].append(delta) }
     }
     self.deltas = deltas
   }
