@@ -429,7 +429,11 @@
         c.fillText(text, left, base);
       };
       for (const t of p.paths) {
-        for (const [colour, line] of [[halo, 4], [ink, 1.6]]) {
+        // A way to one of the points has that point's colour, and goes pale with it.
+        const end = t.point ?? -1, category = end >= 0 && f ? f.values[end] : null;
+        const own = category === null ? ink : colourOf(f, category);
+        c.globalAlpha = category !== null && muted !== null && category !== muted ? 0.2 : 1;
+        for (const [colour, line] of [[halo, 4], [own, 1.8]]) {
           c.strokeStyle = colour;
           c.lineWidth = line;
           c.lineJoin = "round";
@@ -441,12 +445,22 @@
         t.x.forEach((v, i) => {
           c.beginPath();
           c.arc(sx(v), sy(t.y[i]), i === 0 || i === t.x.length - 1 ? 4.5 : 2.6, 0, 2 * Math.PI);
-          c.fillStyle = i === 0 ? halo : ink;
-          c.strokeStyle = i === 0 ? ink : halo;
+          c.fillStyle = i === 0 ? halo : own;
+          c.strokeStyle = i === 0 ? own : halo;
           c.lineWidth = 1.4;
           c.fill();
           c.stroke();
         });
+        if (end >= 0) {
+          c.fillStyle = own;
+          c.strokeStyle = ink;
+          c.lineWidth = 1.4;
+          c.beginPath();
+          shapes[Math.floor(Math.max(0, category ?? 0) / 8) % 3](c, x[end], y[end], radius + 2);
+          c.fill();
+          c.stroke();
+        }
+        c.globalAlpha = 1;
       }
       for (const m of p.marks) {
         for (const [colour, line] of [[halo, 5.5], [ink, 2.6]]) {

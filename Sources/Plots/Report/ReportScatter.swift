@@ -52,11 +52,14 @@ extension Report {
       public var y: [Float]
       /// A label for each point, such as “step 12”.
       public var steps: [String]
-      public init(label: String, x: [Float], y: [Float], steps: [String]) {
+      /// Which of the points it leads to: it has that point's colour. nil when it leads to none of them.
+      public var point: Int?
+      public init(label: String, x: [Float], y: [Float], steps: [String], point: Int? = nil) {
         self.label = label
         self.x = x
         self.y = y
         self.steps = steps
+        self.point = point
       }
     }
 
@@ -120,6 +123,7 @@ extension Report {
         var x: [Float]
         var y: [Float]
         var steps: [String]
+        var point: Int?
       }
       struct Projection: Encodable {
         var method: String
@@ -153,7 +157,9 @@ extension Report {
             .init(
               method: p.method, space: p.space, x: p.x.map(Self.rounded), y: p.y.map(Self.rounded), xLabel: p.xLabel, yLabel: p.yLabel,
               note: p.note, marks: p.marks.map { .init(label: $0.label, x: [$0.x], y: [$0.y], steps: []) },
-              paths: p.trajectories.map { .init(label: $0.label, x: $0.x.map(Self.rounded), y: $0.y.map(Self.rounded), steps: $0.steps) })
+              paths: p.trajectories.map {
+                .init(label: $0.label, x: $0.x.map(Self.rounded), y: $0.y.map(Self.rounded), steps: $0.steps, point: $0.point)
+              })
           },
           factors: factors.map { .init(name: $0.name, categories: $0.categories, values: $0.values, colours: $0.colours) },
           captions: captions, tile: sprite.map { [$0.tileWidth, $0.tileHeight] } ?? []))
@@ -188,6 +194,9 @@ extension Report {
         }
         for t in p.trajectories where t.x.count != t.y.count || t.steps.count != t.x.count {
           throw PlotError("report: the path “\(t.label)” of “\(name)” has \(t.x.count) x, \(t.y.count) y and \(t.steps.count) labels")
+        }
+        if let t = p.trajectories.first(where: { $0.point.map { !(0..<n).contains($0) } ?? false }) {
+          throw PlotError("report: the path “\(t.label)” of “\(name)” leads to point \(t.point ?? 0) of \(n)")
         }
         let own = p.marks.flatMap { [$0.x, $0.y] } + p.trajectories.flatMap { $0.x + $0.y }
         guard (p.x + p.y + own).allSatisfy(\.isFinite) else { throw PlotError("report: the projection “\(name)” is not finite everywhere") }

@@ -38,14 +38,22 @@ struct ScatterDrawing {
       "\(title): \(projection.method) of \(projection.space), \(projection.x.count) points"
         + (factor.map { ", coloured by \($0.name)" } ?? ""))
     var out = "<svg class=\"static\" viewBox=\"0 0 \(Int(Self.width)) \(Int(Self.height))\" role=\"img\" aria-label=\"\(name)\">"
-    for i in projection.x.indices {
+    func dot(_ i: Int) -> String {
       let look = Self.look(factor.map { $0.values[i] } ?? 0, of: factor)
       let fill = look.fill.map { " fill=\"\($0)\"" } ?? ""
-      out += "<path class=\"\(look.style)\"\(fill) d=\"\(Self.point(look.shape, x(projection.x[i]), y(projection.y[i])))\"/>"
+      return "<path class=\"\(look.style)\"\(fill) d=\"\(Self.point(look.shape, x(projection.x[i]), y(projection.y[i])))\"/>"
     }
+    out += projection.x.indices.map(dot).joined()
     for path in projection.trajectories {
       let points = zip(path.x, path.y).map { "\(Self.number(x($0))),\(Self.number(y($1)))" }.joined(separator: " ")
-      out += "<polyline class=\"path\" points=\"\(points)\"/>"
+      if let end = path.point, let factor {
+        let look = Self.look(factor.values[end], of: factor)
+        let ink = look.fill ?? (look.style == "none" ? "var(--edge)" : "var(--\(look.style))")
+        // Its own point lies above the line.
+        out += "<polyline class=\"path\" style=\"stroke:\(ink)\" points=\"\(points)\"/>" + dot(end)
+      } else {
+        out += "<polyline class=\"path\" points=\"\(points)\"/>"
+      }
       if let lastX = path.x.last, let lastY = path.y.last { out += label(path.label, x(lastX), y(lastY) + 20) }
     }
     for mark in projection.marks {

@@ -41,7 +41,7 @@ extension ExploreStudy {
         projections.append(
           try .init(
             result, space: space, crowd: crowd.features.count, marks: Array(names.prefix(marks)),
-            paths: space == "latents" ? zip(names, paths).map { (label: $0, latents: $1) } : []))
+            paths: space == "latents" ? zip(names, paths).map { (label: $0, latents: $1, point: nil) } : []))
       }
     }
     let scatter = Report.Scatter(

@@ -19,9 +19,9 @@ extension Report.Scatter.Projection {
   ///   - result: its first `crowd` points are those that one compares with; behind them stand the marked ones.
   ///   - space: what the points are, such as "latents".
   ///   - marks: labels of the marked points.
-  ///   - paths: under PCA, ways through the same projection, each a tensor a step.
+  ///   - paths: under PCA, ways through the same projection, each a tensor a step; `point` is the one of the crowd that it leads to, if it does.
   init(
-    _ result: ProjectionResult, space: String, crowd: Int, marks: [String], paths: [(label: String, latents: [Tensor])]
+    _ result: ProjectionResult, space: String, crowd: Int, marks: [String], paths: [(label: String, latents: [Tensor], point: Int?)]
   ) throws {
     let values = result.embedding.values
     let d = result.embedding.dimension
@@ -41,14 +41,14 @@ extension Report.Scatter.Projection {
     if let pca = result.pca {
       // The first predictions lie far outside and would press the crowd into a line.
       let (xs, ys) = (Self.widened((0..<crowd).map(x)), Self.widened((0..<crowd).map(y)))
-      for (label, path) in paths {
+      for (label, path, point) in paths {
         let projected = try pca.transform(Points(path.map(\.array), name: "predicted x0")).values
         let inside = path.indices.filter { xs.contains(projected[$0 * d]) && ys.contains(projected[$0 * d + 1]) }
         guard !inside.isEmpty else { continue }
         trajectories.append(
           .init(
             label: label, x: inside.map { projected[$0 * d] },
-            y: inside.map { projected[$0 * d + 1] }, steps: inside.map { "step \($0 + 1)" }))
+            y: inside.map { projected[$0 * d + 1] }, steps: inside.map { "step \($0 + 1)" }, point: point))
       }
     }
     let (name, axes, note): (String, (String, String), String) =

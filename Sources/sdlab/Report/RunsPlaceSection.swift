@@ -24,8 +24,13 @@ extension ReportStudy {
     }
     guard rows.count >= Self.fewest else { return nil }
     let points = try Points(rows, name: "the final latents")
+    var first = 0
     let paths = try zip(views, names).map { view, name in
-      (label: "run \(name)", latents: try view.folder.predictions().map { $0.slice(view.image..<view.image + 1) })
+      defer { first += view.folder.manifest.spec.parameters.count }
+      return (
+        label: "run \(name)", latents: try view.folder.predictions().map { $0.slice(view.image..<view.image + 1) },
+        point: Optional(first + view.image)
+      )
     }
     let projections = try Projection.Method.allCases.map { method in
       try Report.Scatter.Projection(
