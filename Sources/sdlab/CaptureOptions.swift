@@ -61,13 +61,18 @@ struct CaptureOptions: ParsableArguments {
 }
 
 extension PictureRun {
+  /// Size of its latents.
+  var latentSize: MapSize {
+    let factor = model.vae.config.factor
+    return MapSize(height: parameters.height / factor, width: parameters.width / factor)
+  }
+
   /// What captures of this run will take.
   func plan(_ captures: [CaptureSpec]) throws -> CapturePlan {
-    let factor = model.vae.config.factor
     let prompt = try model.tokenize(request.prompt, longPrompt: request.longPrompt, emphasis: request.emphasis)
     return try CapturePlan(
-      captures, model: model, latents: MapSize(height: parameters.height / factor, width: parameters.width / factor),
-      images: request.count, halves: model.rowsPerImage(request), steps: indices().count, tokens: prompt.chunks.count * prompt.length)
+      captures, model: model, latents: latentSize, images: request.count, halves: model.rowsPerImage(request), steps: indices().count,
+      tokens: prompt.chunks.count * prompt.length)
   }
 }
 

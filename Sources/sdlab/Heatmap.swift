@@ -11,8 +11,9 @@ struct Heatmap: ParsableCommand {
       Takes a run (its folder or name) or a prompt, for which a run is made with all options of `generate`. With --image the maps are those of an \
       existing picture: it is noised to the timesteps of --at and the network looks at it once at each.
 
-      Methods: daam (Tang et al. 2023), p2p (Prompt-to-Prompt), ovam (words that need not be in the prompt), neglect (Attend-and-Excite's statistic: \
-      how much each word is overlooked, a number for each step).
+      Methods: daam (Tang et al. 2023), sdlab (where words are written, not where the network looks: closest to the truth in `sdlab truth`), p2p \
+      (Prompt-to-Prompt), ovam (words that need not be in the prompt), neglect (Attend-and-Excite's statistic: how much each word is overlooked, a number for \
+      each step).
 
       Examples:
         sdlab heatmap "a red house next to a green tree"
@@ -27,12 +28,12 @@ struct Heatmap: ParsableCommand {
   @Option(help: ArgumentHelp("Words or phrases, separated by commas. Default: every word of the prompt.", valueName: "a,b"))
   var words: String?
 
-  @Option(help: ArgumentHelp("daam, ovam, p2p or neglect.", valueName: "name"))
+  @Option(help: ArgumentHelp("daam, sdlab, ovam, p2p or neglect.", valueName: "name"))
   var method = HeatmapMethod.daam
 
   @Option(
     help: ArgumentHelp(
-      "Only these layers: down, mid, up, a size such as 16x16, or a pattern; several separated by commas. For daam. Default: the method's own.",
+      "Only these layers: down, mid, up, a size such as 16x16, or a pattern; several separated by commas. For daam and sdlab. Default: the method's own.",
       valueName: "which"))
   var layers: String?
 
@@ -66,8 +67,8 @@ struct Heatmap: ParsableCommand {
   @OptionGroup(title: "Reports") var report: ReportOptions
 
   func run() throws {
-    if layers != nil, method != .daam {
-      throw InputError(.usage, "--layers: only with --method daam; \(method.rawValue) has its own layers")
+    if layers != nil, ![.daam, .sdlab].contains(method) {
+      throw InputError(.usage, "--layers: only with --method daam or sdlab; \(method.rawValue) has its own layers")
     }
     if arrays != nil, method == .neglect { throw InputError(.usage, "--arrays: neglect is a number a word and step, not a map") }
     let selection = try layers.map { try LayerSelection($0) }
@@ -118,7 +119,16 @@ struct Heatmap: ParsableCommand {
         return Array(at..<at + count)
       }
       return (maps, positions)
-    default:
+    case .sdlab:
+      let positions = try names.map { try subject.prompt.places(of: $0) }
+      let recorder = try subject.written()
+      try selection?.check(recorder.layers.map { ($0.place, $0.size) })
+      let known = try selection == nil ? subject.evidence().map { Set($0.outputLayers) } : nil
+      let maps = try OutputMaps(
+        recorder, image: index,
+        where: selection.map { s in { s.contains($0, $1) } } ?? known.map { k in { place, _ in k.contains(place.path) } })
+      return (TokenMaps(size: maps.size, tokens: maps.tokens, values: maps.maps), positions)
+    case .daam, .p2p, .neglect:
       let positions = try names.map { try subject.prompt.places(of: $0) }
       let recorder = try subject.attention(averaged: method == .p2p)
       try selection?.check(recorder.layers)
@@ -148,7 +158,12 @@ struct Heatmap: ParsableCommand {
     let highest = maps.flatMap(\.values).max() ?? 1
     for map in maps {
       let largest = ownScale ? map.values.max() ?? 1 : highest
-      let name = method == .p2p ? "attention, largest 1" : "attention, \(method.rawValue) definition"
+      let name =
+        switch method {
+        case .p2p: "attention, largest 1"
+        case .sdlab: "written towards the word"
+        case .daam, .ovam, .neglect: "attention, \(method.rawValue) definition"
+        }
       let scale = ColourScale(.inferno, name, domain: 0...Double(max(largest, 1e-12)))
       panels.append(
         .picture(
@@ -159,8 +174,9 @@ struct Heatmap: ParsableCommand {
     return Figure(
       title: "\"\(subject.prompt.text)\"",
       subtitle: "\(method.rawValue), \(subject.about)\(ownScale ? ", each word on its own scale" : ", one scale for all words")",
-      note:
-        "Percent: share of the word in the attention to all tokens, the beginning and the padding included. Attention says where the network looked, not what made the picture.",
+      note: method == .sdlab
+        ? "How far attention's output moves each place towards what the word says, in the layers' own units. Percent: share of the word in the sum over all tokens."
+        : "Percent: share of the word in the attention to all tokens, the beginning and the padding included. Attention says where the network looked, not what made the picture.",
       columns: columns, width: Double(columns) * 190, commonColours: !ownScale, panels: panels)
   }
 

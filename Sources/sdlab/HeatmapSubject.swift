@@ -49,11 +49,14 @@ struct HeatmapSubject {
           for word in try commaList(words, "--words") { _ = try prompt.places(of: word) }
         }
       },
-      captures: { _ in
-        [
-          verb.method == .ovam
-            ? CaptureSpec("unet.*.attn2.q", rows: verb.rows == .uncond ? .uncond : .cond) : CaptureSpec("unet.*.attn2.probs")
-        ]
+      captures: { run in
+        switch verb.method {
+        case .ovam: [CaptureSpec("unet.*.attn2.q", rows: verb.rows == .uncond ? .uncond : .cond)]
+        case .sdlab:
+          OutputMapsRecorder.captures(
+            levels: run.model.unet.config.blockOutChannels.count, latents: run.latentSize, sites: run.model.sites)
+        case .daam, .p2p, .neglect: [CaptureSpec("unet.*.attn2.probs")]
+        }
       })
     (folder, source, prompt, levels) = (subject.folder, subject.source, subject.prompt, subject.levels)
     (about, latents, loaded) = (subject.about, subject.folder.latents, subject.loaded)
@@ -65,6 +68,20 @@ struct HeatmapSubject {
     let recorder = CrossAttentionRecorder(levels: levels, latents: latents)
     if let existing { try look(existing, recorder.probes(existing.model)) }
     return recorder
+  }
+
+  /// What `--method sdlab` needs.
+  func written() throws -> OutputMapsRecorder {
+    if let folder { return try OutputMapsRecorder(folder, levels: levels, steps: folder.steps(verb.atSteps)) }
+    let recorder = OutputMapsRecorder(levels: levels, latents: latents)
+    if let existing { try look(existing, recorder.probes(existing.model)) }
+    return recorder
+  }
+
+  /// What `sdlab truth` has found out about this model; nil when nothing is known.
+  func evidence() throws -> TruthEvidence? {
+    let digest = try folder?.manifest.modelSha256 ?? ModelDigest.of(source, quiet: verb.report.quiet)
+    return try TruthEvidence.embedded(for: digest)
   }
 
   func openVocabulary(_ ids: [Int], _ rows: OVAMRecorder.Rows) throws -> OVAMRecorder {
@@ -89,5 +106,12 @@ struct HeatmapSubject {
   func shownPicture(_ index: Int) throws -> Picture {
     if let folder { return try folder.picture(index) }
     return existing.map(\.picture) ?? Picture(width: 1, height: 1, pixels: [0, 0, 0])
+  }
+}
+
+extension TruthEvidence {
+  /// The evidence that comes with the program, when it is of this model.
+  static func embedded(for modelSha256: String) throws -> TruthEvidence? {
+    try stored(Resources.url("scenes-truth.json"), modelSha256: modelSha256)
   }
 }

@@ -37,6 +37,17 @@ public struct AttentionPlace: Hashable, Sendable {
     side = path.hasPrefix("unet.down_blocks.") ? .down : path.hasPrefix("unet.up_blocks.") ? .up : .mid
   }
 
+  /// Level of the UNet, 0 being the latents' size.
+  /// - Parameter count: of levels: down block i works at level i, up block i at count - 1 - i.
+  func level(of count: Int) -> Int {
+    let block = path.split(separator: ".").lazy.compactMap { Int($0) }.first ?? 0
+    return switch side {
+    case .down: block
+    case .mid: count - 1
+    case .up: max(0, count - 1 - block)
+    }
+  }
+
   /// `down 0.0`, `mid`, `up 2.1`: block and attention.
   public var shortName: String {
     let numbers = path.split(separator: ".").compactMap { Int($0) }

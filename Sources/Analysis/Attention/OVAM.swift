@@ -61,7 +61,7 @@ public final class OVAMRecorder {
     }
   }
 
-  private func record(_ site: Site, _ moment: Moment, _ queries: Tensor) throws {
+  func record(_ site: Site, _ moment: Moment, _ queries: Tensor) throws {
     if let steps, !steps(moment.step) { return }
     guard let place = AttentionPlace(site), place.side != .mid, let k = keys[place.path], let heads = heads[place.path] else { return }
     let pixels = queries.shape[1]

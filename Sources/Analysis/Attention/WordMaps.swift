@@ -8,6 +8,8 @@ public enum HeatmapMethod: String, Sendable, CaseIterable {
   case ovam
   /// Hertz et al., ICLR 2023.
   case p2p
+  /// Where words are written, in the output space of attention: the project's own (`OutputMaps`).
+  case sdlab
   /// Chefer et al., SIGGRAPH 2023: a number a word and step, no map.
   case neglect
 }

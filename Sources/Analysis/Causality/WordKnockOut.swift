@@ -18,20 +18,29 @@ public struct WordKnockOut: Sendable {
     let whole = try model.conditioning(request)
     let positions = try prompt.positions(of: word).flatMap { $0 }
     let padding = try model.embedding(model.tokenize(""), clipSkip: request.clipSkip)
-    let width = whole.prompt.shape[2]
-    var values = whole.prompt.array
-    let filler = padding.array
-    var rows: Set<Int> = []
-    for position in positions {
-      let row = position.chunk * prompt.length + position.index
-      // The empty prompt's place 1 is its EOS; padding begins at 2.
-      let from = min(max(2, position.index), prompt.length - 1) * width
-      values.replaceSubrange(row * width..<(row + 1) * width, with: filler[from..<from + width])
-      rows.insert(row)
-    }
+    let rows = Set(positions.map { $0.chunk * prompt.length + $0.index }).sorted()
     self.word = word
-    self.rows = rows.sorted()
-    conditioning = Conditioning(prompt: Tensor(values, whole.prompt.shape), negative: whole.negative, warnings: whole.warnings)
+    self.rows = rows
+    conditioning = Conditioning(
+      prompt: Self.replaced(whole.prompt, rows: rows, length: prompt.length, padding: padding), negative: whole.negative,
+      warnings: whole.warnings)
+  }
+
+  /// An embedding with some of its rows replaced by the empty prompt's padding at the same place of its row of tokens.
+  ///
+  /// - Parameters:
+  ///   - embedding: `[1, chunks * length, width]`.
+  ///   - padding: of the empty prompt, `[1, length, width]`.
+  static func replaced(_ embedding: Tensor, rows: [Int], length: Int, padding: Tensor) -> Tensor {
+    let width = embedding.shape[2]
+    var values = embedding.array
+    let filler = padding.array
+    for row in rows {
+      // The empty prompt's place 1 is its EOS; padding begins at 2.
+      let from = min(max(2, row % length), length - 1) * width
+      values.replaceSubrange(row * width..<(row + 1) * width, with: filler[from..<from + width])
+    }
+    return Tensor(values, embedding.shape)
   }
 }
 

@@ -81,7 +81,7 @@ struct TransformerBlock {
 struct AttentionLayer {
   let (toQ, toK, toV, toOut): (Linear, Linear, Linear, Linear)
   let heads: Int
-  let (q, k, v, probs, mixed, output): (Site, Site, Site, Site, Site, Site)
+  let (q, k, v, contribution, probs, mixed, output): (Site, Site, Site, Site, Site, Site, Site)
 
   init(_ scope: WeightScope, _ channels: Int, context width: Int, heads: Int, looksAt: String, bias: Bool = false) {
     toQ = Linear(scope["to_q"], channels, channels, bias: bias)
@@ -92,6 +92,8 @@ struct AttentionLayer {
     q = scope.site("q", "rows, pixels, channels (head-major)")
     k = scope.site("k", "rows, \(looksAt), channels (head-major)")
     v = scope.site("v", "rows, \(looksAt), channels (head-major)")
+    contribution = scope.site(
+      "contribution", "rows, \(looksAt), channels: each value after to_out, without its bias: what full attention to it would write")
     probs = scope.site("probs", "rows, heads, pixels, \(looksAt)")
     mixed = scope.site("mixed", "rows, pixels, channels (head-major): each head's output, before to_out")
     output = scope.site("out", "rows, pixels, channels: after to_out, before the residual")
@@ -105,6 +107,10 @@ struct AttentionLayer {
     try context.visit(q, &query)
     try context.visit(k, &key)
     try context.visit(v, &value)
+    if context.wants(contribution) {
+      var c = value.linear(toOut.weight, nil)
+      try context.visit(contribution, &c)
+    }
     if context.wants(probs) {
       // Computed beside the attention, so that looking never changes the picture.
       var p = Attention.probabilities(query, key, heads: heads)

@@ -28,7 +28,8 @@ public struct Moment: Sendable {
 public struct Probes {
   /// Called with the tensor at a site; nil leaves it as it is, a tensor of the same shape replaces it.
   ///
-  /// Attention probabilities (`….probs`) are computed beside the attention only when a probe looks at them, and cannot be replaced.
+  /// Attention probabilities (`….probs`) and what values would write (`….contribution`) are computed beside the attention only when a probe looks
+  /// at them, and cannot be replaced.
   public typealias Handler = (_ site: Site, _ moment: Moment, _ tensor: Tensor) throws -> Tensor?
 
   private let wanted: [Bool]

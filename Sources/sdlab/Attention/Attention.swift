@@ -94,9 +94,7 @@ struct Attention: ParsableCommand {
 
   /// The cross-attention of all layers, and the self-attention at one level, averaged over the heads.
   static func captures(_ run: PictureRun) throws -> [CaptureSpec] {
-    let factor = run.model.vae.config.factor
-    let latents = MapSize(height: run.parameters.height / factor, width: run.parameters.width / factor)
-    let level = CrossAttentionRecorder(model: run.model, latents: latents).level
+    let level = CrossAttentionRecorder(model: run.model, latents: run.latentSize).level
     let all = try run.plan([CaptureSpec("unet.*.attn1.probs", reduce: .heads)])
     let there = all.entries.filter { $0.shape[3] == level.count && $0.shape[4] == level.count }
     let total = try run.indices().count

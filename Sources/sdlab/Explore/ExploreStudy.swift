@@ -26,9 +26,7 @@ struct ExploreStudy {
     (self.run, self.plan, self.store, self.again) = (run, plan, store, again)
     let prompt = try run.model.tokenize(run.request.prompt, longPrompt: run.request.longPrompt, emphasis: run.request.emphasis)
     self.other = other ?? (plan.hasReference ? "a blue boat on the sea" : "")
-    let factor = run.model.vae.config.factor
-    let latents = MapSize(height: run.parameters.height / factor, width: run.parameters.width / factor)
-    let level = CrossAttentionRecorder(model: run.model, latents: latents).level
+    let level = CrossAttentionRecorder(model: run.model, latents: run.latentSize).level
     let total = try run.indices().count
     let looks = Array(Set([0, total / 4, total / 2, total * 3 / 4, total - 1].filter { (0..<total).contains($0) })).sorted()
     let probe = try run.plan([CaptureSpec("unet.*.attn1.probs", reduce: .heads), CaptureSpec("unet.up_blocks.*.resnets.*.out")])
@@ -38,6 +36,8 @@ struct ExploreStudy {
     captures += selfSites.map { CaptureSpec($0, reduce: .heads, steps: looks) }
     if let featureSite { captures.append(CaptureSpec(featureSite, steps: looks)) }
     captures.append(CaptureSpec("unet.mid_block.out", reduce: .pixels))
+    // Where words are written: for models of which it is known in which layers to look; elsewhere it would only take room.
+    if plan.hasReference { captures += [CaptureSpec("unet.*.attn2.contribution"), CaptureSpec("unet.*.attn2.out")] }
     bar = ProgressBar("exploring", total: plan.passes, quiet: run.report.quiet)
     var bar = bar
     var done = 0

@@ -34,9 +34,25 @@ extension RunView {
     let sizes = Set(recorder.layers.map(\.size)).sorted { $0.count > $1.count }
     if sizes.count > 1 { for size in sizes { groups.append(try group("\(size.height) × \(size.width)", { _, s in s == size })) } }
 
+    let evidence = try TruthEvidence.embedded(for: folder.manifest.modelSha256)
+    if let evidence, let own = try written(evidence) {
+      groups.append(
+        .init(
+          name: "where it is written (sdlab)", height: own.size.height, width: own.size.width,
+          total: try columns.flatMap { try own.word($0.text, $0.places).values }, steps: []))
+    }
     let neglect = try neglected(recorder)
     let words = columns.map { column -> Report.WordMaps.Word in
       if column.special { return .init(column.text, special: true) }
+      if let evidence, let word = evidence.method("DAAM")?.word(column.text), evidence.verdict(word) == .refuted {
+        return .init(
+          column.text,
+          flag: .init(
+            .untrusted, title: "not to be believed",
+            text:
+              "On scenes with known masks \(decimal(100 * word.inverted, 0)) % of its \(word.count) maps were inverted, mean IoU \(decimal(word.iou, 2)) (sdlab truth)."
+          ))
+      }
       if let low = neglect[column.text] {
         return .init(
           column.text,
@@ -57,7 +73,46 @@ extension RunView {
       picture: try Report.Picture(RGBImage(picture), alt: "the picture made of “\(prompt.text)”"),
       words: words, steps: stepwise.indices.map { label(kept.indices.contains($0) ? kept[$0] : $0) },
       groups: groups.compactMap { $0 }, palette: try Self.palette(.inferno), unit: "attention, summed over the steps")
-    return section([maps] + (try budgetFigures()))
+    return section([maps] + evidenceParts(evidence) + (try budgetFigures()))
+  }
+
+  /// Maps of where words are written, when the run kept what they are made of.
+  private func written(_ evidence: TruthEvidence) throws -> TokenMaps? {
+    guard has("unet.*.attn2.contribution", .none), has("unet.*.attn2.out", .none), hasSelfAttention else { return nil }
+    let layers = Set(evidence.outputLayers)
+    let maps = try OutputMaps(OutputMapsRecorder(folder, levels: levels), image: image, where: { place, _ in layers.contains(place.path) })
+    return TokenMaps(size: maps.size, tokens: maps.tokens, values: maps.maps)
+  }
+
+  /// Which of these maps to believe, on the evidence of scenes with known masks.
+  private func evidenceParts(_ evidence: TruthEvidence?) -> [any Report.Part] {
+    guard let evidence, let daam = evidence.method("DAAM"), let own = evidence.method("sdlab") else { return [] }
+    let known = prompt.distinctWords.filter { daam.word($0) != nil }
+    func line(_ method: TruthEvidence.Method, _ text: String) -> [String] {
+      guard let word = method.word(text) else { return ["–", "–", "–"] }
+      return [
+        "\(decimal(word.iou, 2)) (\(decimal(word.low, 2))–\(decimal(word.high, 2)))", "\(decimal(100 * word.inverted, 0)) %",
+        TruthStudy.text(evidence.verdict(word)),
+      ]
+    }
+    if known.isEmpty {
+      return [
+        Report.Callout(
+          .note, title: "Nothing is known about these words' maps",
+          text:
+            "`sdlab truth` scored the maps of \(daam.words.map(\.word).joined(separator: ", ")) against known masks; none of them is in the prompt."
+        )
+      ]
+    }
+    return [
+      Report.Table(
+        caption: "Which maps to believe: the same words on \(grouped(evidence.scenes)) scenes whose masks are known",
+        header: ["word", "DAAM: overlap (IoU)", "inverted", "verdict", "sdlab: overlap (IoU)", "inverted", "verdict"],
+        rows: known.map { [$0] + line(daam, $0) + line(own, $0) }, numeric: [1, 2, 4, 5],
+        note:
+          "From `sdlab truth`. A map that has not looked reaches \(decimal(evidence.baseline, 2)). Believed: the 95 % interval lies \(TruthEvidence.margin) above that and hardly any map is inverted; not to be believed: a fifth is inverted, or no better than that. Of this picture's own maps nothing is proven."
+      )
+    ]
   }
 
   private func section(_ parts: [any Report.Part]) -> Report.Section {
