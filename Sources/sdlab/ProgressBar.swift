@@ -5,7 +5,8 @@ import Foundation
 ///
 /// Where no terminal listens there is no animation: a line per 10 %.
 struct ProgressBar {
-  private let name: String
+  /// What is under way; may change, to carry a figure such as the loss.
+  var name: String
   private let total: Int
   private let isShown: Bool
   private let start = ContinuousClock.now

@@ -22,8 +22,15 @@ public protocol ExampleSource: Sendable {
   ///   - epoch: how often the data has been gone through before; a source that knows several captions of a picture changes them.
   func example(_ index: Int, epoch: Int) throws -> Example
 
+  /// The caption alone.
+  func caption(_ index: Int, epoch: Int) throws -> String
+
   /// What tells examples apart by content: two examples that show the same have the same, whatever their names are.
   func digest(_ index: Int) throws -> ContentDigest
+}
+
+extension ExampleSource {
+  public func caption(_ index: Int, epoch: Int) throws -> String { try example(index, epoch: epoch).caption }
 }
 
 /// SHA-256 of what a picture shows.

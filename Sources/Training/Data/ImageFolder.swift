@@ -47,6 +47,8 @@ public struct ImageFolder: ExampleSource {
     Example(picture: try Picture(url: entries[index].url), caption: entries[index].caption)
   }
 
+  public func caption(_ index: Int, epoch: Int) -> String { entries[index].caption }
+
   public func digest(_ index: Int) throws -> ContentDigest { digests[index] }
 
   public func url(_ index: Int) -> URL { entries[index].url }

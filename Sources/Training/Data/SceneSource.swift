@@ -20,6 +20,8 @@ public struct SceneSource: ExampleSource {
     return Example(picture: try scene.render(size: scenes.size), caption: scene.caption(variant: epoch))
   }
 
+  public func caption(_ index: Int, epoch: Int) -> String { scene(index).caption(variant: epoch) }
+
   /// Of the factors: they decide every pixel.
   public func digest(_ index: Int) throws -> ContentDigest {
     let encoder = JSONEncoder()

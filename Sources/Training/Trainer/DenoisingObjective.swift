@@ -1,0 +1,90 @@
+import Engine
+import Foundation
+
+/// The loss of a latent diffusion model: the squared error of what the network predicts for noised latents, weighted by minimum SNR.
+///
+/// Source: Ho et al. 2020 (noise), Salimans and Ho 2022 (velocity), Hang et al. 2023 (weights). Timesteps of a batch are stratified: one from each of as many
+/// equal parts of the schedule, which makes the loss less noisy than independent ones.
+public struct DenoisingObjective: Sendable {
+  public struct Settings: Codable, Equatable, Sendable {
+    /// Chance that a caption is replaced by the empty one, so that guidance has something to guide away from.
+    public var unconditional: Double
+    /// Signal-to-noise ratios above it count no more; 0 weighs all timesteps alike.
+    public var snrGamma: Double
+    /// The text encoder is trained too.
+    public var trainsText: Bool
+    /// Keep only what goes in and out of blocks, and compute their inside again on the way back: less memory, a third more time.
+    public var recomputes: Bool
+
+    public init(unconditional: Double = 0.1, snrGamma: Double = 5, trainsText: Bool = false, recomputes: Bool = false) {
+      (self.unconditional, self.snrGamma, self.trainsText, self.recomputes) = (unconditional, snrGamma, trainsText, recomputes)
+    }
+  }
+
+  public let settings: Settings
+  private let unet: UNetConfig
+  private let text: CLIPTextConfig
+  private let schedule: NoiseSchedule
+  private let seed: UInt64
+
+  /// - Parameter model: whose networks and schedule are trained.
+  /// - Throws: `InputError` for models whose UNet takes more than noisy latents.
+  public init(_ model: StableDiffusion, _ settings: Settings, seed: UInt64) throws {
+    guard !model.isInpaintingModel, model.unet.config.timeCondProjDim == nil else {
+      throw InputError(
+        .usage, "\(model.source.displayName): inpainting and latent consistency models are not trained", hint: "give another --model")
+    }
+    self.settings = settings
+    (unet, text) = (model.unet.config, model.text.config)
+    schedule = try NoiseSchedule(model.source.schedulerConfig)
+    self.seed = seed
+  }
+
+  /// True for what is trained.
+  public func isTrained(_ name: String) -> Bool { name.hasPrefix("unet.") || (settings.trainsText && name.hasPrefix("text_encoder.")) }
+
+  /// The loss of one step, `[1]`.
+  /// - Parameters:
+  ///   - parameters: of the UNet and the text encoder.
+  ///   - latents: clean, `[n, h, w, c]`.
+  ///   - ids: tokens of each caption, and those of the empty one, all of one length.
+  ///   - step: decides timesteps, noises and which captions are dropped, together with the seed.
+  public func loss(_ parameters: RecordedParameters, latents: Tensor, ids: [[Int]], empty: [Int], step: Int) throws -> Tensor {
+    let n = latents.shape[0]
+    precondition(ids.count == n, "\(ids.count) captions for \(latents.shape)")
+    var random = NumPyRandom(seed: seed, UInt64(step), 0x5d1a)
+    let told = ids.map { random.unit() < settings.unconditional ? empty : $0 }
+    let strata = random.permutation(n)
+    let timesteps = strata.map { part in
+      min(schedule.trainSteps - 1, Int((Double(part) + random.unit()) / Double(n) * Double(schedule.trainSteps)))
+    }
+    var noises = TorchRandom(seed: random.bits64())
+    let eps = noises.normal(nhwc: latents.shape)
+    let (noisy, target) = mixed(latents, eps, timesteps)
+    let weighting = SNRWeighting(gamma: settings.snrGamma)
+    let weights = timesteps.map { t in
+      settings.snrGamma > 0 ? Float(weighting(alphaBar: Double(schedule.alphasCumprod[t]), schedule.prediction)) : 1
+    }
+    let context = ForwardContext(recomputes: settings.recomputes)
+    let encoder = CLIPText(parameters.store["text_encoder"]["text_model"], text)
+    let network = UNet(parameters.store["unet"], unet)
+    let out = try network(noisy, timesteps: timesteps.map(Double.init), text: encoder(told, context).lastHiddenState, context)
+    return out.meanSquaredError(target, weights: weights)
+  }
+
+  /// x_t of each row, and what the network should answer.
+  private func mixed(_ x: Tensor, _ eps: Tensor, _ timesteps: [Int]) -> (noisy: Tensor, target: Tensor) {
+    let rows = timesteps.indices.map { i -> (Tensor, Tensor) in
+      let (clean, noise) = (x.slice(i..<i + 1), eps.slice(i..<i + 1))
+      let abar = Double(schedule.alphasCumprod[timesteps[i]])
+      let (signal, sigma) = (abar.squareRoot(), (1 - abar).squareRoot())
+      let noisy = Tensor.combination((signal, clean), (sigma, noise))
+      return switch schedule.prediction {
+      case .epsilon: (noisy, noise)
+      case .vPrediction: (noisy, Tensor.combination((signal, noise), (-sigma, clean)))
+      case .sample: (noisy, clean)
+      }
+    }
+    return (.concatenated(rows.map(\.0)), .concatenated(rows.map(\.1)))
+  }
+}

@@ -1,0 +1,43 @@
+import Engine
+import Foundation
+
+/// A diffusers folder with other weights in some of its networks: what a training leaves.
+public enum ModelFolder {
+  /// Networks by the beginning of their parameters' names, and the names of their weight files.
+  private static let files = [
+    "unet": "diffusion_pytorch_model.safetensors", "vae": "diffusion_pytorch_model.safetensors", "text_encoder": "model.safetensors",
+  ]
+
+  /// Copies the model's folder and writes the networks that `parameters` has weights of, in float32.
+  ///
+  /// - Parameters:
+  ///   - base: a diffusers folder.
+  ///   - parameters: under canonical names (`unet.conv_in.weight`); of a network that is there at all, every parameter.
+  ///   - card: the text of its README.md, which stands for the base's own.
+  /// - Throws: `InputError` (cannotWrite).
+  public static func write(_ parameters: Parameters, base: URL, card: String?, to folder: URL) throws {
+    let manager = FileManager.default
+    do {
+      for name in ["model_index.json", "unet", "vae", "text_encoder", "tokenizer", "scheduler"] {
+        let from = base.appendingPathComponent(name)
+        guard manager.fileExists(atPath: from.path) else { continue }
+        try manager.copyItem(at: from.resolvingSymlinksInPath(), to: folder.appendingPathComponent(name))
+      }
+    } catch { throw InputError(.cannotWrite, "\(folder.relativePath): \(error.localizedDescription)") }
+    for (network, file) in files {
+      let prefix = network + "."
+      let tensors = zip(parameters.names, parameters.values).filter { $0.0.hasPrefix(prefix) }
+      guard !tensors.isEmpty else { continue }
+      let place = folder.appendingPathComponent(network)
+      // Shards and variants of the base would stand beside the new file.
+      for old in (try? manager.contentsOfDirectory(at: place, includingPropertiesForKeys: nil)) ?? []
+      where old.pathExtension != "json" || old.lastPathComponent.contains(".index.") {
+        try? manager.removeItem(at: old)
+      }
+      try Safetensors.write(
+        tensors.map { (String($0.0.dropFirst(prefix.count)), .tensor($0.1)) }, metadata: ["format": "pt"],
+        to: place.appendingPathComponent(file))
+    }
+    if let card { try AtomicFile.write(Data(card.utf8), to: folder.appendingPathComponent("README.md")) }
+  }
+}

@@ -1,0 +1,91 @@
+import Engine
+import Foundation
+import Testing
+
+@Suite struct TrainVerbTests {
+  private static let options = [
+    "train", "ldm", "--examples", "20", "--batch", "2", "--steps", "7", "--checkpoint", "2", "--rate", "1e-3", "--warm-up", "2",
+    "--samples", "", "-q",
+  ]
+
+  private func weights(_ place: borrowing Workplace, _ folder: String) throws -> Data {
+    try Data(contentsOf: place.url("\(folder)/model/unet/diffusion_pytorch_model.safetensors"))
+  }
+
+  private func lines(_ place: borrowing Workplace, _ folder: String) -> [Substring] {
+    ((try? String(contentsOf: place.url("\(folder)/log.csv"), encoding: .utf8)) ?? "").split(separator: "\n")
+  }
+
+  /// Killed without warning in the middle, the same command goes on and ends with the bits of a training that nothing disturbed; at most one interval
+  /// between checkpoints is computed twice.
+  @Test func killedAndResumed() throws {
+    let place = try Workplace()
+    let whole = try place.run(Self.options + ["--out", "whole", "--json"])
+    #expect(whole.code == 0 && whole.errors.isEmpty, "\(whole.errors)")
+    #expect(try whole.json()["steps"] as? Int == 7)
+    #expect(lines(place, "whole").count == 8)
+
+    let process = try place.start(Self.options + ["--out", "killed"])
+    // After step 3: the checkpoint of step 2 is there, that of step 4 is not or is being written.
+    while process.isRunning, lines(place, "killed").count < 4 { usleep(2000) }
+    kill(process.processIdentifier, SIGKILL)
+    process.waitUntilExit()
+    #expect(process.terminationReason == .uncaughtSignal)
+    #expect(!FileManager.default.fileExists(atPath: place.url("killed/model").path))
+    let resumed = try place.run(Self.options.filter { $0 != "-q" } + ["--out", "killed"])
+    #expect(resumed.code == 0 && resumed.errors.contains("goes on from step"), "\(resumed.errors)")
+    #expect(try weights(place, "killed") == weights(place, "whole"))
+    #expect(lines(place, "killed") == lines(place, "whole"))
+    let kept = try FileManager.default.contentsOfDirectory(atPath: place.url("killed/checkpoints").path).sorted()
+    #expect(kept == ["step-00000006", "step-00000007"])
+
+    // It has learnt something, and what it has become is a model like any other.
+    let start = try Data(contentsOf: Resources.embeddedModel().appendingPathComponent("unet/diffusion_pytorch_model.safetensors"))
+    let end = try weights(place, "whole")
+    #expect(end != start)
+    let picture = try place.run("generate", "a red house", "--model", "whole/model", "--steps", "2", "-o", "x.png", "-q")
+    #expect(picture.code == 0, "\(picture.errors)")
+    let card = try String(contentsOf: place.url("whole/model/README.md"), encoding: .utf8)
+    #expect(card.contains("20 scenes of seed 1000") && card.contains("7 of 7"))
+    #expect(try Picture(url: place.url("whole/loss.png")).width > 600)
+
+    // The same again has nothing left to do; other settings are another training.
+    #expect(try place.run(Self.options + ["--out", "whole"]).code == 0)
+    let other = try place.run(Self.options.map { $0 == "1e-3" ? "2e-3" : $0 } + ["--out", "whole"])
+    expectError(other, 64, "its rate is 0.001, not 0.002")
+  }
+
+  /// A folder of one's own pictures, from scratch, with the text encoder and a sample sheet.
+  @Test func fromAFolder() throws {
+    let place = try Workplace()
+    #expect(try place.run("scenes", "--count", "24", "--seed", "3", "--out", "data", "-q").code == 0)
+    let result = try place.run(
+      "train", "ldm", "--data", "data", "--scratch", "--text-encoder", "--optimiser", "muon", "--batch", "2", "--steps", "2",
+      "--validation", "0.3",
+      "--samples", "a red house", "--out", "new", "-q", "--json")
+    #expect(result.code == 0 && result.errors.isEmpty, "\(result.errors)")
+    // From nothing, the noise is predicted as nothing: the loss is the weights' mean, and finite.
+    let loss = try #require(try result.json()["loss"] as? Double)
+    #expect(loss > 0.1)
+    #expect(try Picture(url: place.url("new/samples.png")).width > 300)
+    #expect(try place.run("inspect", "new/model").code == 0)
+  }
+
+  @Test func mistakesComeBeforeWork() throws {
+    let place = try Workplace()
+    let base = ["train", "ldm", "--out", "x", "-q"]
+    for (arguments, words) in [
+      (["--steps", "0"], "--steps 0"), (["--batch", "5000"], "--batch 5000"), (["--rate", "0"], "--rate 0"),
+      (["--average", "1"], "--average"),
+      (["--clip", "-1"], "--clip"), (["--examples", "0"], "--examples 0"), (["--unconditional", "1"], "--unconditional"),
+      (["--snr-gamma", "-1"], "--snr-gamma"), (["--validation", "0"], "--validation"), (["--checkpoint", "0"], "--checkpoint 0"),
+    ] { expectError(try place.run(base + arguments), 64, words) }
+    expectError(try place.run(base + ["--data", "nowhere"]), 66, "nowhere")
+    expectError(try place.run(base + ["--model", "nowhere.ckpt"]), 64, "diffusers folder")
+    try FileManager.default.createDirectory(at: place.url("full"), withIntermediateDirectories: true)
+    try Data("x".utf8).write(to: place.url("full/mine.txt"))
+    expectError(try place.run("train", "ldm", "--out", "full", "--examples", "4", "-q"), 73, "holds other things")
+    #expect(try place.run("train", "ldm", "--out", "x", "--batch", "1", "--dry-run").output.contains("parameters on 10000 scenes"))
+    #expect(try place.files() == ["full"])
+  }
+}
