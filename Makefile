@@ -18,7 +18,7 @@ PROMPT ?= a red house next to a green tree at night
 REPORT = out/explore.html
 
 .DEFAULT_GOAL := help
-.PHONY: help explore build test install uninstall setup lint format goldens fuzz bench bench-layout browser notebooks reports reference clean
+.PHONY: help explore build test install uninstall setup lint format goldens fuzz bench bench-layout browser notebooks reports reference truth clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ notebooks: build ## run the notebooks from top to bottom
 
 reference: build ## compute anew where the reference scenes lie in the model that comes with sdlab
 	$(BINARIES)/sdlab reference -f -o Resources/scenes-reference/features.safetensors
+
+truth: build ## score the explanations of the model that comes with sdlab anew: what reports go by
+	$(BINARIES)/sdlab truth --scenes 600 --validation 300 -f -o reports/truth.html --evidence Resources/scenes-truth.json
 
 clean: ## remove what was built
 	rm -rf .build .build-test .build-layout Fuzz/.build

@@ -55,6 +55,40 @@ import Testing
     #expect(relativeError(change.gradient, try golden.values("\(c.name):gradient").map(Double.init)) < 5e-3)
   }
 
+  /// Shares of words against torch's autograd; completeness; a region counts alone.
+  @Test func attributionAsTorch() throws {
+    let golden = try Golden("truth/maps.safetensors")
+    let model = try HeatmapTests.model.get()
+    let latents = try golden.nhwc("picture:latents")
+    let (h, w) = (latents.shape[1], latents.shape[2])
+    let text = try model.embedding(model.tokenize("a red circle on a green meadow"))
+    let empty = try model.embedding(model.tokenize(""))
+    let region = (0..<h * w).map { (4..<12).contains($0 / w) && (2..<10).contains($0 % w) ? Float(1) : 0 }
+    func found(_ method: WordAttribution.Method, points: Int = 4, _ region: [Float]) throws -> WordAttribution {
+      try WordAttribution(
+        model, latents: latents, text: text, baseline: empty, region: region, timesteps: [200, 500], method: method, points: points, seed: 9
+      )
+    }
+    let totals = try golden.values("attribution:totals").map(Double.init)
+    for method in WordAttribution.Method.allCases {
+      let own = try found(method, region)
+      let expected = try golden.values("attribution:\(method.rawValue)").map(Double.init)
+      #expect(relativeError(own.values.flatMap { $0 }.map { Float($0) }, expected) < 1e-3, "\(method)")
+      #expect(relativeError(own.totals.map { Float($0) }, totals) < 1e-3)
+    }
+    // More points, nearer to the whole.
+    let (few, many) = (try found(.integrated, points: 2, region), try found(.integrated, points: 32, region))
+    #expect(abs(many.completeness - 1) < 0.02 && abs(many.completeness - 1) < abs(few.completeness - 1))
+    // Twice the weight, the same shares; another region, others.
+    let twice = try found(.integrated, region.map { 2 * $0 })
+    let once = try found(.integrated, region)
+    #expect(zip(twice.shares, once.shares).allSatisfy { abs($0 - $1) < 1e-4 })
+    let other = try found(.integrated, region.map { 1 - $0 })
+    #expect(zip(other.shares, once.shares).contains { abs($0 - $1) > 0.01 })
+    // The beginning is the same in both prompts: it has no share.
+    #expect(once.shares[0] == 0)
+  }
+
   private struct Scored: Decodable {
     let kind: String
     let map: [Float]

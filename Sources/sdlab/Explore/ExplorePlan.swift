@@ -50,9 +50,10 @@ struct ExplorePlan {
       try body()
       return seconds(.now - start)
     }
-    var step = try timed { _ = try run.model.unet(x, timesteps: [500], text: text, guidanceEmbedding: guidance) }
-    // The first pass of a small model pays for its pages.
-    if step < 2 { step = min(step, try timed { _ = try run.model.unet(x, timesteps: [500], text: text, guidanceEmbedding: guidance) }) }
+    func pass() throws -> Double { try timed { _ = try run.model.unet(x, timesteps: [500], text: text, guidanceEmbedding: guidance) } }
+    // The first pass pays for reading and packing the weights: at small sizes ten times what it computes.
+    _ = try pass()
+    let step = try pass()
     let decode =
       step * 1.5 < 3 ? try timed { _ = try run.model.decode(Tensor.zeros([1, h, w, run.model.vae.config.latentChannels])) } : 1.6 * step
     return Rate(step: step, decode: decode)

@@ -44,7 +44,8 @@ extension RunView {
     let neglect = try neglected(recorder)
     let words = columns.map { column -> Report.WordMaps.Word in
       if column.special { return .init(column.text, special: true) }
-      if let evidence, let word = evidence.method("DAAM")?.word(column.text), evidence.verdict(word) == .refuted {
+      let known = evidence.flatMap { e in e.method("DAAM")?.word(column.text).map { (word: $0, verdict: e.verdict($0)) } }
+      if let word = known?.word, known?.verdict == .refuted {
         return .init(
           column.text,
           flag: .init(
@@ -62,7 +63,8 @@ extension RunView {
               "Its largest attention anywhere, after competing with the other words, is \(decimal(low, 3)) on average over the steps (Attend-and-Excite's statistic)."
           ))
       }
-      if let cause = causes.first(where: { $0.word == column.text }), !cause.trust.isTrusted {
+      // Known masks say more than one knock-out.
+      if known?.verdict != .believed, let cause = causes.first(where: { $0.word == column.text }), !cause.trust.isTrusted {
         return .init(column.text, flag: .init(.untrusted, title: "not to be trusted", text: cause.trust.reason))
       }
       return .init(column.text)
@@ -110,7 +112,7 @@ extension RunView {
         header: ["word", "DAAM: overlap (IoU)", "inverted", "verdict", "sdlab: overlap (IoU)", "inverted", "verdict"],
         rows: known.map { [$0] + line(daam, $0) + line(own, $0) }, numeric: [1, 2, 4, 5],
         note:
-          "From `sdlab truth`. A map that has not looked reaches \(decimal(evidence.baseline, 2)). Believed: the 95 % interval lies \(TruthEvidence.margin) above that and hardly any map is inverted; not to be believed: a fifth is inverted, or no better than that. Of this picture's own maps nothing is proven."
+          "From sdlab truth. A map that has not looked reaches \(decimal(evidence.baseline, 2)). Believed: the 95 % interval lies \(TruthEvidence.margin) above that and hardly any map is inverted; not to be believed: a fifth is inverted, or no better than that. Of this picture's own maps nothing is proven."
       )
     ]
   }

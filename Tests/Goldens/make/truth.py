@@ -108,6 +108,30 @@ def changes(pipe, x, prompt, word, t, seed):
     return out
 
 
+def attribution(pipe, x, prompt, region, timesteps, points, seed):
+    """Integrated gradients and gradient times input by torch's autograd, `[timesteps, tokens]` each, and the totals."""
+    unet = pipe.unet
+    unet.set_attn_processor(AttnProcessor())
+    text, empty = (pipe.encode_prompt([p], "cpu", 1, False)[0] for p in (prompt, ""))
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
+    abar = DDPMScheduler.from_config(pipe.scheduler.config).alphas_cumprod
+    out = {"ig": [], "gradient": [], "totals": []}
+    for t in timesteps:
+        z = noised(x, t, abar, noise)
+        eps = lambda c: unet(z, t, encoder_hidden_states=c).sample
+        change = eps(text) - eps(empty)
+        u = region * change
+        def gradient(a):
+            with torch.enable_grad():
+                c = (a * text + (1 - a) * empty).requires_grad_()
+                (u * eps(c)).sum().backward()
+            return ((text - empty) * c.grad).double().sum(-1)[0]
+        out["ig"].append(torch.stack([gradient((k + 0.5) / points) for k in range(points)]).mean(0))
+        out["gradient"].append(gradient(1.0))
+        out["totals"].append((u.double() * change.double()).sum())
+    return {name: torch.stack(v) for name, v in out.items()}
+
+
 def maps(pipe):
     """-> (tensors, cases)"""
     picture = Image.open(common.GOLDENS / "embedded" / "init.png").convert("RGB")
@@ -132,6 +156,10 @@ def maps(pipe):
         for kind, value in changes(pipe, x, prompt, word, timesteps[-1], seed).items():
             tensors[f"{name}:{kind}"] = value
         cases.append({"name": name, "prompt": prompt, "word": word, "timesteps": timesteps, "seed": seed, "layers": chosen})
+    region = torch.zeros(real.shape[2:])
+    region[4:12, 2:10] = 1
+    for name, value in attribution(pipe, real, "a red circle on a green meadow", region, [200, 500], 4, 9).items():
+        tensors[f"attribution:{name}"] = value
     return tensors, cases
 
 
