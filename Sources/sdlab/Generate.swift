@@ -32,6 +32,12 @@ struct Generate: ParsableCommand {
       valueName: "file.safetensors"))
   var latentsOut: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Hide this text in the pixels (invisible-watermark's dwtDct); `sdlab watermark read` finds it. From 256x256 pixels on.",
+      valueName: "text"))
+  var watermark: String?
+
   func run() throws {
     let inputs = try inverted.inputs(picture, runs.store)
     let count = picture.count ?? inputs.initLatents?.content.shape[0] ?? 1
@@ -42,7 +48,8 @@ struct Generate: ParsableCommand {
       defaultName: name, latents: latentsOut)
     if !output.dryRun { try files.check(force: output.force) }
 
-    let (run, load) = try PictureRun.prepare(prompt, model, sampling, picture, report, inputs: inputs)
+    var (run, load) = try PictureRun.prepare(prompt, model, sampling, picture, report, inputs: inputs)
+    if let watermark { try run.mark(watermark) }
     if output.dryRun {
       let estimate = try Estimate(run, load: load, latents: latentsOut != nil)
       return try estimate.print(files: files.all, json: report.json)

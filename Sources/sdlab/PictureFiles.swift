@@ -1,3 +1,4 @@
+import Analysis
 import Engine
 import Foundation
 
@@ -28,19 +29,24 @@ struct PictureFiles {
     try Estimate.warnAboutMemory(run)
     let start = ContinuousClock.now
     var parameters = run.parameters
-    var made: [Report.Image] = []
-    let latents = try run.make(range) { index, picture in
+    var written: [Report.Image] = []
+    let latents = try run.make(range) { index, made in
+      let picture = try parameters.watermark.map { try made.watermarked(with: Array($0.utf8)) } ?? made
+      if let text = parameters.watermark, try picture.watermark(bytes: text.utf8.count) != Array(text.utf8) {
+        run.report.warn("--watermark: the text cannot be read again from this picture: too much of it is smooth")
+      }
       if parameters.model.sha256 == nil { parameters.model.sha256 = try ModelDigest.of(run.model.source, quiet: run.report.quiet) }
       parameters.index = index
       let url = pictures[index - range.lowerBound]
       try picture.writePNG(to: url, metadata: PictureMetadata(parameters))
-      made.append(.init(path: url.relativePath, seed: parameters.seed &+ UInt64(index), width: picture.width, height: picture.height))
+      GenerationLog.record(url, digest: { try Digest.of(file: url) }, parameters, run.report)
+      written.append(.init(path: url.relativePath, seed: parameters.seed &+ UInt64(index), width: picture.width, height: picture.height))
     }
     parameters.index = range.lowerBound
     if let url = self.latents { try LatentsFile.write(latents, parameters, to: url) }
     if run.report.json {
       try StandardOutput.json(
-        Report(images: made, latents: self.latents?.relativePath, seconds: seconds(.now - start), parameters: parameters))
+        Report(images: written, latents: self.latents?.relativePath, seconds: seconds(.now - start), parameters: parameters))
     } else {
       for url in all { try StandardOutput.line(url.relativePath) }
     }

@@ -104,6 +104,15 @@ struct PictureRun {
     parameters.prompt = prompt
   }
 
+  /// Has its pictures carry a hidden text.
+  /// - Throws: `InputError` (usage) when they are too small for it.
+  mutating func mark(_ text: String) throws {
+    let blank = Picture(
+      width: parameters.width, height: parameters.height, pixels: [UInt8](repeating: 128, count: 3 * parameters.width * parameters.height))
+    _ = try blank.watermarked(with: Array(text.utf8))
+    parameters.watermark = text
+  }
+
   /// Says what of the prompts does not fit.
   func warnAboutPrompts() throws {
     let prompts = [request.prompt] + (model.rowsPerImage(request) == 2 ? [request.negativePrompt] : [])

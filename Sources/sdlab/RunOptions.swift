@@ -88,7 +88,10 @@ extension PictureRun {
     do { try FileManager.default.createDirectory(at: store.root, withIntermediateDirectories: true) } catch {
       throw InputError(.cannotWrite, "\(store.root.relativePath): cannot be made: \(error.localizedDescription)", hint: "give --runs")
     }
-    return try tracer.run(request, recorded, captures: captures, intervention: intervention, again: again)
+    let isThere = try !again && store.find(RunSpec(recorded, captures: captures, intervention: intervention.name)) != nil
+    let folder = try tracer.run(request, recorded, captures: captures, intervention: intervention, again: again)
+    if !isThere { GenerationLog.record(folder.url, digest: folder.manifestSha256, recorded, report) }
+    return folder
   }
 }
 

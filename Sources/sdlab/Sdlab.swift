@@ -20,7 +20,8 @@ struct Sdlab: ParsableCommand {
       Explore.self, ReportVerb.self, Generate.self, Encode.self, Decode.self, Tokenize.self, Inspect.self, Rerun.self, Trace.self,
       Heatmap.self, Attention.self, Patch.self, Lens.self, Features.self, Information.self, Attribute.self, Invert.self, Directions.self,
       Project.self,
-      Interpolate.self, Grid.self, Sheet.self, Runs.self, Reference.self, Scenes.self, Train.self, Truth.self, Evaluate.self,
+      Interpolate.self, Grid.self, Sheet.self, Runs.self, Reference.self, Scenes.self, Train.self, Truth.self, Evaluate.self, Log.self,
+      WatermarkVerb.self,
     ])
 
   static func main() {

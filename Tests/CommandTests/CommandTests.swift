@@ -39,6 +39,7 @@ struct Workplace: ~Copyable {
     process.currentDirectoryURL = folder
     var all = ProcessInfo.processInfo.environment
     all["XDG_CACHE_HOME"] = folder.appendingPathComponent("cache").path
+    all["SDLAB_LOG"] = folder.appendingPathComponent("cache/log.jsonl").path
     all["SDLAB_RESOURCES"] = try Resources.embeddedModel().deletingLastPathComponent().path
     process.environment = all.merging(environment) { $1 }
     process.standardInput = FileHandle.nullDevice

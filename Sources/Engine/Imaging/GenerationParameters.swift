@@ -51,6 +51,8 @@ public struct GenerationParameters: Codable, Sendable, Equatable {
   public var seed: UInt64 = 42
   /// This image's place among the `count` of its run, from 0.
   public var index = 0
+  /// Text that was hidden in the pixels; nil for none.
+  public var watermark: String?
   public var count = 1
   /// Pixels.
   public var width: Int

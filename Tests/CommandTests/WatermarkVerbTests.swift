@@ -1,0 +1,48 @@
+import Engine
+import Foundation
+import Testing
+
+@Suite struct WatermarkVerbTests {
+  /// Noise in every channel: what is hidden in it is read again.
+  private func textured(_ url: URL) throws {
+    var random = TorchRandom(seed: 3)
+    let noise = random.normal(count: 3 * 256 * 256)
+    let picture = Picture(width: 256, height: 256, pixels: noise.map { UInt8(min(255, max(0, 128 + 30 * $0))) })
+    try picture.writePNG(to: url)
+  }
+
+  @Test func writtenWhenAPictureIsMade() throws {
+    let place = try Workplace()
+    expectError(
+      try place.run("generate", "a red house", "--steps", "1", "--watermark", "x", "-o", "s.png", "-q"), 65, "at least 256x256 pixels")
+    #expect(try place.files().isEmpty)
+    let options = ["generate", "a red house", "-W", "256", "-H", "256", "--steps", "1", "--sampler", "ddim"]
+    #expect(try place.run(options + ["-o", "plain.png", "-q"]).code == 0)
+    let made = try place.run(options + ["--watermark", "ab", "-o", "p.png"])
+    #expect(made.code == 0, "\(made.errors)")
+    let plain = try Picture(url: place.url("plain.png"))
+    let marked = try Picture(url: place.url("p.png"))
+    #expect(try plain.watermarked(with: Array("ab".utf8)) == marked)
+    // What cannot be read again is said.
+    #expect(try (marked.watermark(bytes: 2) != Array("ab".utf8)) == made.errors.contains("cannot be read again"))
+    // Made again from its own record, it carries the same.
+    #expect(try place.run("rerun", "p.png", "-o", "again.png", "-q").code == 0)
+    #expect(try Picture(url: place.url("again.png")) == marked)
+  }
+
+  @Test func writtenAndRead() throws {
+    let place = try Workplace()
+    try textured(place.url("t.png"))
+    let written = try place.run("watermark", "write", "t.png", "--text", "made here", "-o", "m.png")
+    #expect(written.code == 0 && written.lines == ["m.png"], "\(written.errors)")
+    #expect(try place.run("watermark", "read", "m.png", "--length", "9").output == "made here\n")
+    #expect(try place.run("watermark", "read", "m.png", "--length", "9", "--json").json()["hex"] as? String == "6d6164652068657265")
+    expectError(try place.run("watermark", "write", "t.png", "--text", "x", "-o", "m.png"), 73, "m.png")
+    expectError(try place.run("watermark", "read", "m.png", "--length", "0"), 64, "0 bytes")
+    expectError(try place.run("watermark", "read", "nowhere.png", "--length", "4"), 66, "nowhere.png")
+    // Flat colour keeps nothing: refused, and nothing is written.
+    try Picture(width: 256, height: 256, pixels: [UInt8](repeating: 200, count: 3 << 16)).writePNG(to: place.url("flat.png"))
+    expectError(try place.run("watermark", "write", "flat.png", "--text", "made here", "-o", "f.png"), 65, "cannot be read again")
+    #expect(try place.files() == ["flat.png", "m.png", "t.png"])
+  }
+}
