@@ -32,12 +32,22 @@ import Testing
     process.waitUntilExit()
     #expect(process.terminationReason == .uncaughtSignal)
     #expect(!FileManager.default.fileExists(atPath: place.url("killed/model").path))
+    let last = try FileManager.default.contentsOfDirectory(atPath: place.url("killed/checkpoints").path).filter { $0.hasPrefix("step-") }
+      .max()
+    let again = try #require(last.flatMap { Int($0.dropFirst(5)) }) + 1
     let resumed = try place.run(Self.options.filter { $0 != "-q" } + ["--out", "killed"])
     #expect(resumed.code == 0 && resumed.errors.contains("goes on from step"), "\(resumed.errors)")
     #expect(try weights(place, "killed") == weights(place, "whole"))
     #expect(lines(place, "killed") == lines(place, "whole"))
     let kept = try FileManager.default.contentsOfDirectory(atPath: place.url("killed/checkpoints").path).sorted()
     #expect(kept == ["step-00000006", "step-00000007"])
+    // A file for TensorBoard for each start; the second says that it begins behind the checkpoint.
+    let events = try FileManager.default.contentsOfDirectory(atPath: place.url("killed/tensorboard").path).sorted()
+    #expect(events.count == 2 && events.allSatisfy { $0.hasPrefix("events.out.tfevents.") })
+    let second = try Data(contentsOf: place.url("killed/tensorboard/\(events[1])"))
+    let status = try #require(second.range(of: Data([0x3a, 0x02, 0x08, 0x01])), "session_log { status: START }")
+    #expect(second[status.lowerBound - 2..<status.lowerBound] == Data([0x10, UInt8(again)]))
+    #expect(second.ranges(of: Data("loss/training".utf8)).count == 8 - again)
 
     // It has learnt something, and what it has become is a model like any other.
     let start = try Data(contentsOf: Resources.embeddedModel().appendingPathComponent("unet/diffusion_pytorch_model.safetensors"))

@@ -228,6 +228,7 @@ struct LDMTraining {
     let resumed = try resume(&trainer)
     var lines = try folder.lines(upTo: trainer.step)
     if resumed > 0, !verb.report.quiet { Terminal.line("goes on from step \(grouped(resumed)) of \(grouped(settings.steps))") }
+    let events = try trainer.isDone ? nil : EventLog(folder.url, after: resumed)
     var bar = ProgressBar("training", total: settings.steps - resumed, quiet: verb.report.quiet)
     while !trainer.isDone {
       let batch = try train.batch(trainer.step, size: settings.batch, seed: settings.seed)
@@ -239,9 +240,10 @@ struct LDMTraining {
       let line = TrainingFolder.Line(done, validation: isCheckpoint ? try validation(trainer) : nil)
       lines.append(line)
       try folder.append(line)
+      try events?.append(line)
       bar.name = "training, loss \(decimal(Self.recent(lines), 4))"
       bar.advance()
-      if isCheckpoint { try keep(trainer, lines) }
+      if isCheckpoint { try keep(trainer, lines, events) }
     }
     try finish(trainer, lines, seconds: seconds(.now - started), steps: settings.steps - resumed)
   }
@@ -290,16 +292,16 @@ struct LDMTraining {
     return sum / Double(count)
   }
 
-  private func keep(_ trainer: Trainer, _ lines: [TrainingFolder.Line]) throws {
+  private func keep(_ trainer: Trainer, _ lines: [TrainingFolder.Line], _ events: EventLog?) throws {
     try folder.checkpoints.write(trainer) { place in
       try ModelFolder.write(weights(trainer), base: plan.base, card: card(trainer, lines), to: place)
     }
     try folder.draw(lines, title: "Training of \(folder.url.lastPathComponent)")
-    try sheet(folder.checkpoints.url(trainer.step), step: trainer.step)
+    try sheet(folder.checkpoints.url(trainer.step), step: trainer.step, events)
   }
 
   /// Pictures of the model as it is, from the same noises each time.
-  private func sheet(_ place: URL, step: Int) throws {
+  private func sheet(_ place: URL, step: Int, _ events: EventLog?) throws {
     let prompts = verb.samples.split(separator: ";").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
     guard !prompts.isEmpty else { return }
     let model = try StableDiffusion(place.path)
@@ -316,7 +318,9 @@ struct LDMTraining {
       rows: tiles, title: "After \(grouped(step)) steps", subtitle: "dpmpp-2m, 20 steps, guidance 4",
       columnLabels: (42...44).map { "seed \($0)" },
       rowLabels: prompts, tileSize: 128)
-    try sheet.write(to: folder.url.appendingPathComponent("samples.png"))
+    let file = folder.url.appendingPathComponent("samples.png")
+    try sheet.write(to: file)
+    try events?.append(samples: file, step: step)
   }
 
   private func card(_ trainer: Trainer, _ lines: [TrainingFolder.Line]) -> String {

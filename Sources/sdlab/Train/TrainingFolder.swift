@@ -3,7 +3,7 @@ import Foundation
 import Plots
 import Training
 
-/// The folder of a training: `training.json` (what it is), `log.csv` (a line a step), `loss.png`, sample sheets, checkpoints, the model.
+/// The folder of a training: `training.json` (what it is), `log.csv` (a line a step), `loss.png`, sample sheets, `tensorboard`, checkpoints, the model.
 struct TrainingFolder {
   let url: URL
   let checkpoints: Checkpoints
