@@ -1,7 +1,7 @@
 """What is read off the maps of a segmentation network of scenes (PyTorch), and Wilson's intervals (scipy).
 
 Six pictures of 12 x 12 cells: rectangles of nouns and colours with noise between them, small ones and overlapping ones among them. Logits are whole
-numbers, eighths of the true ones. Writes ../judge/judgements.json and ../judge/intervals.json.
+numbers, eighths of the true ones. Writes ../judge/judgements.json, ../judge/intervals.json and ../judge/cross_entropy.json (loss and gradient).
 """
 
 import json
@@ -59,3 +59,19 @@ for hits, total in [(0, 10), (10, 10), (5, 10), (21, 100), (577, 600), (1, 1), (
     found = binomtest(hits, total).proportion_ci(0.95, method="wilson")
     intervals.append([hits, total, float(found.low), float(found.high)])
 (folder / "intervals.json").write_text(json.dumps(intervals) + "\n")
+
+losses = {}
+for name, weights in [("plain", None), ("weighted", [0.5, 1.0, 2.0, 1.0, 3.0])]:
+    # Halves, which are exact in both precisions.
+    logits = torch.tensor(random.integers(-6, 7, (12, 5)) / 2, dtype=torch.float64, requires_grad=True)
+    labels = torch.tensor(random.integers(0, 5, 12))
+    loss = torch.nn.functional.cross_entropy(logits, labels, None if weights is None else torch.tensor(weights, dtype=torch.float64))
+    loss.backward()
+    losses[name] = {
+        "logits": logits.detach().flatten().tolist(),
+        "labels": labels.tolist(),
+        "weights": weights,
+        "loss": loss.item(),
+        "gradient": logits.grad.flatten().tolist(),
+    }
+(folder / "cross_entropy.json").write_text(json.dumps(losses) + "\n")
