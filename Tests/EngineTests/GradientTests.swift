@@ -202,6 +202,42 @@ import Testing
     }
   }
 
+  @Test(arguments: [nil, [0.5, 2, 0, 1]] as [[Float]?]) func crossEntropy(weights: [Float]?) {
+    let labels = [3, 0, 2, 1, 3, 0]
+    // Spread over a range in which the exponential alone would be infinite.
+    for spread in [Float(1), 200] {
+      check([[2, 3, 4]], spread: spread, { $0[0].crossEntropy(labels, weights: weights) }) { v in
+        var (total, all) = (0.0, 0.0)
+        for (row, label) in labels.enumerated() {
+          let z = v[0][4 * row..<4 * row + 4]
+          let top = z.max() ?? 0
+          let weight = Double(weights?[label] ?? 1)
+          total += weight * (top + log(z.reduce(0) { $0 + exp($1 - top) }) - z[4 * row + label])
+          all += weight
+        }
+        return [total / all]
+      }
+    }
+  }
+
+  /// Losses and gradients of PyTorch, without weights and with them.
+  @Test(arguments: ["plain", "weighted"]) func crossEntropyOfPyTorch(_ name: String) throws {
+    struct Case: Decodable {
+      let logits, gradient: [Float]
+      let labels: [Int]
+      let weights: [Float]?
+      let loss: Double
+    }
+    let cases = try JSONDecoder().decode(
+      [String: Case].self, from: Data(contentsOf: Golden.folder.appendingPathComponent("judge/cross_entropy.json")))
+    let golden = try #require(cases[name])
+    let logits = Tensor(golden.logits, [12, 5]).recorded()
+    let loss = logits.crossEntropy(golden.labels, weights: golden.weights)
+    #expect(abs(Double(loss.array[0]) - golden.loss) < 1e-6 * golden.loss)
+    let gradient = try #require(gradients(of: loss, for: [logits])[0])
+    for (found, expected) in zip(gradient.array, golden.gradient) { #expect(abs(found - expected) < 1e-7) }
+  }
+
   /// A value that is used twice gets both gradients; what is detached gets none; a copy that the caller holds keeps its values.
   @Test func sharedAndDetached() throws {
     let x = Tensor([1, -2, 3], [3]).recorded()
