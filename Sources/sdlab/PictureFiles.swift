@@ -33,7 +33,7 @@ struct PictureFiles {
     let latents = try run.make(range) { index, made in
       let picture = try parameters.watermark.map { try made.watermarked(with: Array($0.utf8)) } ?? made
       if let text = parameters.watermark, try picture.watermark(bytes: text.utf8.count) != Array(text.utf8) {
-        run.report.warn("--watermark: the text cannot be read again from this picture: too much of it is smooth")
+        run.report.warn("--watermark: the text cannot be read again from this picture: too much of it is smooth or saturated")
       }
       if parameters.model.sha256 == nil { parameters.model.sha256 = try ModelDigest.of(run.model.source, quiet: run.report.quiet) }
       parameters.index = index

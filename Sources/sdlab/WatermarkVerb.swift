@@ -31,7 +31,7 @@ struct WatermarkVerb: ParsableCommand {
       let marked = try Picture(url: URL(fileURLWithPath: image)).watermarked(with: Array(text.utf8))
       guard try marked.watermark(bytes: text.utf8.count) == Array(text.utf8) else {
         throw InputError(
-          .badData, "\(image): the text cannot be read again from this picture: too much of it is smooth",
+          .badData, "\(image): the text cannot be read again from this picture: too much of it is smooth or saturated",
           hint: "a shorter text may do, or a larger picture")
       }
       if output.dryRun { return try StandardOutput.line("would write \(url.relativePath)") }

@@ -34,9 +34,10 @@ import Testing
     expectError(try place.run("watermark", "write", "t.png", "--text", "x", "-o", "m.png"), 73, "m.png")
     expectError(try place.run("watermark", "read", "m.png", "--length", "0"), 64, "0 bytes")
     expectError(try place.run("watermark", "read", "nowhere.png", "--length", "4"), 66, "nowhere.png")
-    // Flat colour keeps nothing: refused, and nothing is written.
-    try Picture(width: 256, height: 256, pixels: [UInt8](repeating: 200, count: 3 << 16)).writePNG(to: place.url("flat.png"))
-    expectError(try place.run("watermark", "write", "flat.png", "--text", "made here", "-o", "f.png"), 65, "cannot be read again")
+    // Saturated colours do not keep it: refused, and nothing is written.
+    let saturated = textured.deletingLastPathComponent().appendingPathComponent("saturated.png")
+    try FileManager.default.copyItem(at: saturated, to: place.url("flat.png"))
+    expectError(try place.run("watermark", "write", "flat.png", "--text", "sdlab", "-o", "f.png"), 65, "cannot be read again")
     #expect(try place.files() == ["flat.png", "m.png", "t.png"])
   }
 }
