@@ -150,7 +150,7 @@ extension TruthStudy {
       let parts = chosen.map { league.groups($0, by: property) }
       let names = parts.first?.map(\.name) ?? []
       return Report.Table(
-        caption: title, header: ["", "objects"] + chosen.map(\.explanation.name),
+        caption: title, header: ["group", "objects"] + chosen.map(\.explanation.name),
         rows: names.indices.map { n in [names[n], "\(parts[0][n].count)"] + parts.map { decimal($0[n].iou.value, 3) } },
         numeric: Set(1...chosen.count + 1))
     }
