@@ -60,10 +60,7 @@ struct Attribute: ParsableCommand {
   func run() throws {
     guard (1...1000).contains(points) else { throw InputError(.usage, "--points \(points): expected 1 to 1000") }
     guard region == nil || mask == nil else { throw InputError(.usage, "--region and --mask: expected one of them") }
-    let timesteps = try commaList(at, "--at").map { part in
-      guard let t = Int(part), t >= 0 else { throw InputError(.usage, "--at: expected timesteps, found '\(part)'") }
-      return t
-    }
+    let timesteps = try timestepList(at)
     let box = try region.map(Self.box)
     let masked = try mask.map { try Picture(url: URL(fileURLWithPath: $0)) }
     let target = try figure.target(default: "attribute-\(OutputFile.slug(subject))")

@@ -76,3 +76,11 @@ func commaList(_ text: String, _ option: String) throws -> [String] {
   guard !parts.isEmpty else { throw InputError(.usage, "\(option): expected names separated by commas, found '\(text)'") }
   return parts
 }
+
+/// Timesteps of `--at`, separated by commas; whether the schedule has them is the model's to say.
+func timestepList(_ text: String) throws -> [Int] {
+  try commaList(text, "--at").map { part in
+    guard let t = Int(part), t >= 0 else { throw InputError(.usage, "--at: expected timesteps, found '\(part)'") }
+    return t
+  }
+}

@@ -40,11 +40,7 @@ public final class CrossAttentionRecorder {
     self.latents = latents
     self.steps = steps
     // "16x16" in the papers means 256 positions of a 64x64 latent: here the level whose number of positions is nearest to it.
-    var levels = [latents]
-    for _ in 1..<max(2, depth) {
-      let last = levels[levels.count - 1]
-      levels.append(MapSize(height: (last.height + 1) / 2, width: (last.width + 1) / 2))
-    }
+    let levels = latents.levels(depth)
     level = levels.min { abs(log(Double($0.count) / 256)) < abs(log(Double($1.count) / 256)) } ?? latents
   }
 

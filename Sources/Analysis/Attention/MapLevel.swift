@@ -11,6 +11,17 @@ public struct MapSize: Hashable, Sendable {
     self.width = width
   }
 
+  /// The levels of a UNet over latents of this size, itself first; each level down halves both sides, rounding up.
+  /// - Parameter depth: number of levels; two at least are listed.
+  func levels(_ depth: Int) -> [MapSize] {
+    var levels = [self]
+    for _ in 1..<max(2, depth) {
+      let last = levels[levels.count - 1]
+      levels.append(MapSize(height: (last.height + 1) / 2, width: (last.width + 1) / 2))
+    }
+    return levels
+  }
+
   /// The level of a UNet over `latents` that has `pixels` positions; each level down halves both sides, rounding up. nil when there is none.
   public init?(pixels: Int, latents: MapSize) {
     var size = latents

@@ -87,12 +87,7 @@ public final class OutputMapsRecorder {
   public init(levels depth: Int, latents: MapSize, steps: ((Int) -> Bool)? = nil) {
     self.latents = latents
     self.steps = steps
-    var levels = [latents]
-    for _ in 1..<max(2, depth) {
-      let last = levels[levels.count - 1]
-      levels.append(MapSize(height: (last.height + 1) / 2, width: (last.width + 1) / 2))
-    }
-    self.levels = levels
+    levels = latents.levels(depth)
     level = levels.first { $0.count <= Self.mostPlaces } ?? levels[levels.count - 1]
   }
 

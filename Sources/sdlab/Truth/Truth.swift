@@ -83,10 +83,7 @@ struct Truth: ParsableCommand {
       throw InputError(.usage, "\(name) \(value): expected 10 to 5000")
     }
     guard (0...1000).contains(information) else { throw InputError(.usage, "--information \(information): expected 0 to 1000") }
-    let timesteps = try commaList(at, "--at").map { part in
-      guard let t = Int(part), t >= 0 else { throw InputError(.usage, "--at: expected timesteps, found '\(part)'") }
-      return t
-    }
+    let timesteps = try timestepList(at)
     guard timesteps == timesteps.sorted() else { throw InputError(.usage, "--at \(at): expected rising timesteps") }
     return TruthMaps.Settings(timesteps: timesteps, seed: seed, informationSamples: information, absent: TruthStudy.nouns)
   }
