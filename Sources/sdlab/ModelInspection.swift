@@ -56,6 +56,8 @@ struct ModelInspection {
     added = try source.loras.map { Added(file: $0.name, weight: $0.weight, changes: try $0.changes(in: weights)) }
   }
 
+  private var licence: ModelLicence? { ModelLicence(source) }
+
   private var words: [Word] { source.embeddings.map { Word(file: $0.name, word: $0.token, vectors: $0.vectors.shape[0]) } }
 
   func print(modules: Bool, sites: Bool) throws {
@@ -66,7 +68,8 @@ struct ModelInspection {
         Report(
           kind: "model", name: source.displayName, files: source.files.map(\.path), bytes: fileBytes, networks: networks,
           scheduler: scheduler(),
-          tokenizer: source.tokenizerDirectory.path, loras: added, embeddings: words, modules: modules ? tree.flat : nil,
+          tokenizer: source.tokenizerDirectory.path, licence: licence?.name, loras: added, embeddings: words,
+          modules: modules ? tree.flat : nil,
           sites: model.map { $0.sites.map { .init(path: $0.path, axes: $0.axes) } }))
     }
     if modules { return try StandardOutput.line(tree.text) }
@@ -83,6 +86,10 @@ struct ModelInspection {
       try StandardOutput.line(table(network.config.sorted { $0.key < $1.key }.map { ["  \($0.key)", $0.value.oneLine] }))
     }
     try StandardOutput.line("\ntokenizer\n  \(source.tokenizerDirectory.path.oneLine)")
+    try StandardOutput.line("\nlicence\n  \(licence.map { "\($0.name.oneLine), by \($0.file.oneLine)" } ?? "not named in its files")")
+    if let folder = source.folder, let checker = try SafetyChecker(model: folder) {
+      try StandardOutput.line("\nsafety checker\n  \(checker.concepts) concepts; `--no-safety-checker` leaves it out")
+    }
     for word in words {
       try StandardOutput.line(
         "\n\(word.file.oneLine): the word \(word.word.oneLine), \(word.vectors) \(word.vectors == 1 ? "vector" : "vectors")")
@@ -147,6 +154,7 @@ struct ModelInspection {
     let networks: [Network]
     let scheduler: [String: String]
     let tokenizer: String
+    let licence: String?
     let loras: [Added]
     let embeddings: [Word]
     let modules: [ModuleTree.Line]?

@@ -49,11 +49,14 @@ struct ModelOptions: ParsableArguments {
         + "given behind a colon. May be given several times.", valueName: "file[:word]"))
   var embedding: [String] = []
 
+  @Flag(help: "Leave out the safety checker that the model's folder has.")
+  var noSafetyChecker = false
+
   /// Finds the model and opens its files; no weight is read.
   func source() throws -> ModelSource {
     try ModelSource.resolve(
       model, tokenizer: tokenizer, vae: vae, ema: ema, variant: variant, precision: weights, loras: adaptations.loras(),
-      embeddings: adaptations.embeddings())
+      embeddings: adaptations.embeddings(), checksSafety: !noSafetyChecker)
   }
 
   var adaptations: AdaptationNames { AdaptationNames(lora: lora, embedding: embedding) }

@@ -37,12 +37,18 @@ struct PictureFiles {
       }
       if parameters.model.sha256 == nil { parameters.model.sha256 = try ModelDigest.of(run.model.source, quiet: run.report.quiet) }
       parameters.index = index
+      parameters.safety = try run.model.safetyChecker?.check([picture]).first
+      if let verdict = parameters.safety { run.report.warn(verdict, of: "seed \(parameters.seed &+ UInt64(index))") }
       let url = pictures[index - range.lowerBound]
       try picture.writePNG(to: url, metadata: PictureMetadata(parameters))
       GenerationLog.record(url, digest: { try Digest.of(file: url) }, parameters, run.report)
-      written.append(.init(path: url.relativePath, seed: parameters.seed &+ UInt64(index), width: picture.width, height: picture.height))
+      written.append(
+        .init(
+          path: url.relativePath, seed: parameters.seed &+ UInt64(index), width: picture.width, height: picture.height,
+          safety: parameters.safety))
     }
     parameters.index = range.lowerBound
+    parameters.safety = nil
     if let url = self.latents { try LatentsFile.write(latents, parameters, to: url) }
     if run.report.json {
       try StandardOutput.json(
@@ -58,6 +64,7 @@ struct PictureFiles {
       let seed: UInt64
       let width: Int
       let height: Int
+      let safety: SafetyChecker.Verdict?
     }
     let images: [Image]
     let latents: String?

@@ -80,6 +80,8 @@ struct PictureRun {
     guard batch >= 1 else { throw InputError(.usage, "--batch \(p.batch ?? 0): expected at least 1") }
     self.parameters = parameters
     self.parameters.batch = batch
+    // What was said of the picture that the record comes from.
+    self.parameters.safety = nil
   }
 
   private static func nchw(_ s: Shape) -> [Int] { [s[0], s[3], s[1], s[2]] }

@@ -90,6 +90,9 @@ extension PictureRun {
     }
     let isThere = try !again && store.find(RunSpec(recorded, captures: captures, intervention: intervention.name)) != nil
     let folder = try tracer.run(request, recorded, captures: captures, intervention: intervention, again: again)
+    for (i, verdict) in (folder.manifest.safety ?? []).enumerated() where !isThere {
+      report.warn(verdict, of: "seed \(recorded.seed &+ UInt64(i))")
+    }
     if !isThere { GenerationLog.record(folder.url, digest: folder.manifestSha256, recorded, report) }
     return folder
   }

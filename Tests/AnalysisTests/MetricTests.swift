@@ -20,7 +20,15 @@ import Testing
     }
     let fid: [Pair]
     let kid: [Pair]
+    struct Shares: Decodable {
+      let real: String
+      let fake: String
+      let k: Int
+      let precision: Double
+      let recall: Double
+    }
     let `is`: [Score]
+    let precision_recall: [Shares]
   }
 
   private static func points(_ name: String) throws -> Points {
@@ -48,6 +56,32 @@ import Testing
     }
     // Wrong sets are told apart by far.
     #expect(try !Self.close(FrechetDistance.between(Self.points("a"), Self.points("c")).value, expected.fid[0].value))
+  }
+
+  @Test func precisionAndRecall() throws {
+    let expected = try Golden.json("metrics/metrics.json", as: Expected.self).precision_recall
+    #expect(expected.count == 5)
+    for e in expected {
+      let score = try PrecisionRecall.between(Self.points(e.real), Self.points(e.fake), neighbours: e.k)
+      #expect(abs(score.precision.value - e.precision) < 1e-9 && abs(score.recall.value - e.recall) < 1e-9, "\(e)")
+    }
+    // Four copies of a picture have balls without extent: each other copy lies in them.
+    let copies = try Points(Array(repeating: [0.1, 0.7, 0.3], count: 4))
+    let same = try PrecisionRecall.between(copies, copies, neighbours: 3)
+    #expect(same.precision.value == 1 && same.recall.value == 1)
+    let score = try PrecisionRecall.between(Self.points("a"), Self.points("b"), replicates: 100, seed: 1)
+    let interval = try #require(score.recall.interval)
+    // About the deviation of a share of 120: 0.042.
+    #expect(interval.contains(score.recall.value) && (0.1...0.25).contains(interval.upperBound - interval.lowerBound))
+    #expect(throws: InputError.self) { try PrecisionRecall.between(copies, Self.points("a")) }
+    #expect(throws: InputError.self) { try PrecisionRecall.between(copies, copies, neighbours: 4) }
+  }
+
+  @Test func clipScore() throws {
+    let pictures = Tensor([1, 0, 0, 1, 0.6, 0.8], [3, 2])
+    let prompts = Tensor([1, 0, 0, -1, 0.8, 0.6], [3, 2])
+    let (pairs, mean) = CLIPScore.of(pictures, prompts, replicates: 50, seed: 2)
+    #expect(zip(pairs, [100, 0, 96]).allSatisfy { abs($0 - $1) < 1e-4 } && abs(mean.value - 196.0 / 3) < 1e-4 && mean.interval != nil)
   }
 
   @Test func probabilitiesAndLogitsAgree() throws {

@@ -42,8 +42,20 @@ private func rows(_ tensors: [StoredTensor]) throws -> [String: [Float]] {
     expectRefusal(["expected a dictionary of tensors"]) {
       _ = try WeightFiles.read(Self.folder.appendingPathComponent("no-dictionary.ckpt"))
     }
-    expectRefusal(["legacy.ckpt: not a torch checkpoint of version 1.6"]) {
-      _ = try WeightFiles.read(Self.folder.appendingPathComponent("legacy.ckpt"))
+  }
+
+  /// As torch wrote before 1.6: pickles and storages one behind the other; cut anywhere, it is refused.
+  @Test func beforeZip() throws {
+    let file = Self.folder.appendingPathComponent("legacy.ckpt")
+    let expected = try Golden.json("loading/values.json", as: [String: Expected].self)
+    let tensors = try WeightFiles.read(file).tensors
+    #expect(tensors.map(\.name) == ["f32"])
+    #expect(try tensors[0].float32().array == expected["f32"]?.values.map(Float.init))
+    let bytes = [UInt8](try Data(contentsOf: file))
+    for count in stride(from: 16, to: bytes.count, by: 7) {
+      expectRefusal([count < bytes.count ? "made.file: " : ""]) {
+        _ = try TorchCheckpoint.read(MadeFile.bytes(Array(bytes[..<count])))
+      }
     }
   }
 

@@ -90,6 +90,11 @@ public struct RunManifest: Codable, Sendable {
   /// Seconds of each part.
   public var seconds: [String: Double]
   public var files: [File]
+  /// What the model's safety checker said of each image; nil when none looked at them.
+  public var safety: [SafetyChecker.Verdict]?
+
+  /// True when an image of the run was flagged: reports hide such pictures until somebody asks for them.
+  public var isFlagged: Bool { safety?.contains(where: \.isFlagged) == true }
 
   static var encoder: JSONEncoder {
     let encoder = JSONEncoder()

@@ -93,11 +93,16 @@ public struct Tracer {
     try Safetensors.write(
       [("latents", Self.stacked(trajectory)), ("predicted_original", Self.stacked(predictions))],
       to: temporary.appendingPathComponent("trajectory.safetensors"))
+    var verdicts: [SafetyChecker.Verdict] = []
     for i in 0..<request.count {
       var record = parameters
       record.index = i
       record.intervention = intervention.name.isEmpty ? nil : intervention.name
       let picture = Picture(try model.decode(run.latents.slice(i..<i + 1), tiling: tiling))
+      if let verdict = try model.safetyChecker?.check([picture]).first {
+        record.safety = verdict
+        verdicts.append(verdict)
+      }
       try picture.writePNG(to: temporary.appendingPathComponent("image-\(i).png"), metadata: PictureMetadata(record))
     }
     BufferPool.current.trim()
@@ -119,7 +124,7 @@ public struct Tracer {
       seconds: [
         "text": (encoded - begin).inSeconds, "sampling": (sampled - encoded).inSeconds, "decoding": (clock.now - sampled).inSeconds,
       ],
-      files: files)
+      files: files, safety: verdicts.isEmpty ? nil : verdicts)
     try AtomicFile.write(RunManifest.encoder.encode(manifest), to: temporary.appendingPathComponent("manifest.json"))
     try folder.commit()
     return try RunFolder(store.place(spec))

@@ -99,6 +99,8 @@ public struct GenerationParameters: Codable, Sendable, Equatable {
   public var skip: Int?
   /// What was done to the run besides: `knock_out: house`. Such a picture does not come out of the parameters alone.
   public var intervention: [String: String]?
+  /// What the model's safety checker said of this image; nil when none looked at it.
+  public var safety: SafetyChecker.Verdict?
 
   public init(sdlabVersion: String, prompt: String, width: Int, height: Int, model: Source) {
     self.sdlabVersion = sdlabVersion

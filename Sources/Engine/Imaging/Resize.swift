@@ -76,11 +76,10 @@ extension Picture {
     return Picture(width: w, height: h, pixels: out)
   }
 
-  /// For every new pixel the source pixels that it sees and their weights in 22-bit fixed point.
-  private struct Weights {
+  /// For every new pixel the source pixels that it sees and their weights, which sum to 1.
+  struct ResampleWeights {
     var first: [Int] = []
-    var values: [[Int32]] = []
-    static let precision = 32 - 8 - 2
+    var values: [[Double]] = []
 
     init(from: Int, to: Int, _ filter: Filter) {
       let scale = Double(from) / Double(to)
@@ -90,15 +89,28 @@ extension Picture {
         let centre = (Double(i) + 0.5) * scale
         let low = max(0, Int(centre - support + 0.5))
         let high = min(from, Int(centre + support + 0.5))
-        var w = (low..<max(low, high)).map { filter.weight((Double($0) - centre + 0.5) * (1 / stretch)) }
-        let sum = w.reduce(0, +)
-        if sum != 0 { w = w.map { $0 * (1 / sum) } }
+        let raw = (low..<max(low, high)).map { filter.weight((Double($0) - centre + 0.5) * (1 / stretch)) }
+        let sum = raw.reduce(0, +)
         first.append(low)
-        values.append(
-          w.map { v in
-            let fixed = v * Double(1 << Self.precision)
-            return Int32(v < 0 ? fixed - 0.5 : fixed + 0.5)
-          })
+        values.append(sum == 0 ? raw : raw.map { $0 * (1 / sum) })
+      }
+    }
+  }
+
+  /// The same in 22-bit fixed point.
+  private struct Weights {
+    let first: [Int]
+    let values: [[Int32]]
+    static let precision = 32 - 8 - 2
+
+    init(from: Int, to: Int, _ filter: Filter) {
+      let exact = ResampleWeights(from: from, to: to, filter)
+      first = exact.first
+      values = exact.values.map { row in
+        row.map { v in
+          let fixed = v * Double(1 << Self.precision)
+          return Int32(v < 0 ? fixed - 0.5 : fixed + 0.5)
+        }
       }
     }
   }

@@ -55,6 +55,9 @@ public final class FileBytes: @unchecked Sendable {
 
   var all: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
 
+  /// A copy, which does not need the file.
+  var data: Data { withExtendedLifetime(self) { Data(all) } }
+
   /// Gives the memory of the whole pages inside `range` back; they are read again from the file when somebody touches them.
   func releasePages(_ range: Range<Int>) {
     guard isMapped else { return }

@@ -18,6 +18,10 @@ public struct ModelSource {
   public private(set) var loras: [LoRA] = []
   /// Words that are added to the vocabulary.
   public private(set) var embeddings: [TextualInversion] = []
+  /// The diffusers folder that it is; nil for single files.
+  public private(set) var folder: URL?
+  /// Pictures are shown to the folder's safety checker, where it has one.
+  public private(set) var checksSafety = true
   /// The weight files, for digests.
   public let files: [URL]
   /// One line each, for the person.
@@ -35,22 +39,25 @@ public struct ModelSource {
   ///   - precision: how weights are kept in memory; nil for as they lie in the files.
   ///   - loras: low-rank additions to the weights; several add up.
   ///   - embeddings: textual inversions: words that are added to the vocabulary.
+  ///   - checksSafety: false leaves the folder's safety checker out.
   /// - Throws: `InputError` naming what is missing or malformed.
   public static func resolve(
     _ name: String? = nil, tokenizer: String? = nil, vae: String? = nil, ema: Bool = false, variant: String? = nil,
     precision: WeightPrecision? = nil, loras: [LoRA] = [], embeddings: [TextualInversion] = [],
-    environment: [String: String] = ProcessInfo.processInfo.environment
+    checksSafety: Bool = true, environment: [String: String] = ProcessInfo.processInfo.environment
   ) throws -> ModelSource {
     let hub = HubCache(environment: environment)
     let location = try name.map { try Location($0, hub) } ?? .folder(try Resources.embeddedModel())
     let label = name ?? "embedded model"
     var parts: Parts
+    var ownFolder: URL?
     switch location {
     case .folder(let folder):
       guard !ema else {
         throw InputError(.usage, "\(label): a folder has no model_ema weights", hint: "--ema is for single-file training checkpoints")
       }
       parts = try Parts(folder: folder, replacingVAE: vae != nil, variant: variant)
+      ownFolder = folder
     case .file(let url): parts = try Parts(file: url, label: label, ema: ema, replacingVAE: vae != nil)
     }
     if let vae { try parts.replaceVAE(Location(vae, hub), label: vae, variant: variant) }
@@ -59,7 +66,7 @@ public struct ModelSource {
       vaeConfig: parts.vae, textEncoderConfig: parts.textEncoder, schedulerConfig: parts.scheduler,
       tokenizerDirectory: try tokenizerFolder(tokenizer, location, hub, label), padToken: parts.padToken,
       weights: try WeightStore(parts.tensors, label: label, precision: precision, adapters: loras), loras: loras, embeddings: embeddings,
-      files: parts.files, warnings: parts.warnings)
+      folder: ownFolder, checksSafety: checksSafety, files: parts.files, warnings: parts.warnings)
   }
 
   /// The model's tokenizer, with the words of its textual inversions.
@@ -182,7 +189,7 @@ private struct Parts {
   private static func config(_ url: URL) throws -> ConfigReader {
     let file = try FileBytes(mapping: url)
     guard file.count <= 4 << 20 else { throw InputError(.badData, "\(url.path): \(file.count) bytes are too many for a config") }
-    return try ConfigReader(Data(file.all), file: url.path)
+    return try ConfigReader(file.data, file: url.path)
   }
 
   // MARK: - Single file

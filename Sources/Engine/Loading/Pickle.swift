@@ -65,6 +65,8 @@ public struct Pickle {
   public private(set) var tensors: [Tensor] = []
   /// What the pickle stands for.
   public private(set) var root: Value = .none
+  /// Bytes up to its end; what follows is another matter.
+  public var byteCount: Int { at }
 
   static let maximumBytes = 64 << 20
   /// Operations and copied items: bounds time and memory whatever the pickle says.
@@ -365,10 +367,10 @@ public struct Pickle {
     }
   }
 
-  /// BINPERSID: `("storage", type, key, device, elements)`.
+  /// BINPERSID: `("storage", type, key, device, elements)`; before torch 1.6 with a sixth part, which is none for a storage that is no part of another.
   private mutating func persistent(_ id: Value) throws {
     guard let parts = sequence(id), parts.count >= 5, text(parts[0]) == "storage", case .global(.storageType(let dtype)) = parts[1],
-      let key = text(parts[2]), case .int(let count) = parts[4], count >= 0
+      let key = text(parts[2]), case .int(let count) = parts[4], count >= 0, parts.count == 5 || parts[5] == .none
     else { throw Problem.refused("a persistent id other than torch's storage") }
     guard storages.count < Self.maximumTensors else { throw Problem.malformed("more than \(Self.maximumTensors) storages") }
     stack.append(.storage(storages.count))

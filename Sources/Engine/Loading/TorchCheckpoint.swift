@@ -15,9 +15,13 @@ public enum TorchCheckpoint {
   /// The state dict: under `state_dict` in a training checkpoint, else the whole dictionary; under `string_to_param` in a textual inversion of A1111's.
   /// What is no tensor is left out.
   public static func read(_ file: FileBytes) throws -> Contents {
+    if LegacyTorchFile.looksLike(file) {
+      let legacy = try LegacyTorchFile(file)
+      return try contents(legacy.pickle, file) { legacy.ranges[$0] }
+    }
     guard ZipArchive.looksLike(file) else {
       throw InputError(
-        .badData, "\(file.name): not a torch checkpoint of version 1.6 or later (a zip file)",
+        .badData, "\(file.name): not a torch checkpoint: neither a zip file nor pickles behind torch's magic number",
         hint: "load and save it again with a recent torch, or use the model's .safetensors file")
     }
     let archive = try ZipArchive(file)
@@ -30,6 +34,11 @@ public enum TorchCheckpoint {
       throw InputError(.badData, "\(file.name): expected little-endian numbers (byteorder)")
     }
     let pickle = try read(pickle: UnsafeRawBufferPointer(rebasing: file.all[range]), name: file.name)
+    return try contents(pickle, file) { archive.entries["\(root)data/\($0)"] }
+  }
+
+  /// - Parameter range: where the numbers of a storage lie in the file.
+  private static func contents(_ pickle: Pickle, _ file: FileBytes, range: (_ key: String) -> Range<Int>?) throws -> Contents {
     guard var pairs = pickle.dictionary(pickle.root) else {
       throw InputError(.badData, "\(file.name): expected a dictionary of tensors (a state dict)")
     }
@@ -43,7 +52,7 @@ public enum TorchCheckpoint {
     var tensors: [StoredTensor] = []
     for (key, value) in pairs {
       guard let name = pickle.text(key), case .tensor(let index) = value else { continue }
-      tensors.append(try tensor(name, pickle.tensors[index], pickle, archive, String(root), file))
+      tensors.append(try tensor(name, pickle.tensors[index], pickle, file, range))
     }
     return Contents(tensors: tensors, globalStep: globalStep, texts: texts)
   }
@@ -62,11 +71,11 @@ public enum TorchCheckpoint {
   }
 
   private static func tensor(
-    _ name: String, _ tensor: Pickle.Tensor, _ pickle: Pickle, _ archive: ZipArchive, _ root: String, _ file: FileBytes
+    _ name: String, _ tensor: Pickle.Tensor, _ pickle: Pickle, _ file: FileBytes, _ range: (_ key: String) -> Range<Int>?
   ) throws -> StoredTensor {
     func bad(_ text: String) -> InputError { InputError(.badData, "\(file.name): \(name): \(text)") }
     let storage = pickle.storages[tensor.storage]
-    guard let range = archive.entries["\(root)data/\(storage.key)"] else { throw bad("its numbers data/\(storage.key) are missing") }
+    guard let range = range(storage.key) else { throw bad("its numbers data/\(storage.key) are missing") }
     guard storage.count == range.count / storage.dtype.size, range.count % storage.dtype.size == 0 else {
       throw bad("expected \(storage.count) \(storage.dtype.rawValue) in data/\(storage.key), found \(range.count) bytes")
     }

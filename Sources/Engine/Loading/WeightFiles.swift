@@ -92,7 +92,7 @@ struct WeightFiles {
   /// `weight_map` of a sharded file's index: tensor name to file name.
   private static func index(_ url: URL) throws -> [String: String] {
     let file = try FileBytes(mapping: url)
-    guard file.count <= 64 << 20, let object = try? JSONSerialization.jsonObject(with: Data(file.all)) as? [String: Any],
+    guard file.count <= 64 << 20, let object = try? JSONSerialization.jsonObject(with: file.data) as? [String: Any],
       let map = object["weight_map"] as? [String: String], !map.isEmpty
     else { throw InputError(.badData, "\(url.path): expected JSON with a weight_map from tensors to files") }
     for name in map.values where name.contains("/") || name.hasPrefix(".") {

@@ -14,7 +14,7 @@ public struct CLIPText {
     tokenEmbeddings = [embeddings["token_embedding"].take("weight", [config.vocabularySize, config.hiddenSize])]
     positionEmbedding = embeddings["position_embedding"].take("weight", [config.maxPositions, config.hiddenSize])
     let encoder = scope["encoder"]["layers"]
-    layers = (0..<config.layers).map { CLIPLayer(encoder[$0], config) }
+    layers = (0..<config.layers).map { CLIPLayer(encoder[$0], config, causal: true) }
     finalNorm = LayerNorm(scope["final_layer_norm"], config.hiddenSize, eps: config.layerNormEps)
   }
 
@@ -70,53 +70,5 @@ public struct CLIPText {
         hint: "the tokenizer belongs to another model")
     }
     return .embedding(tokenEmbeddings, positionEmbedding, ids)
-  }
-}
-
-/// One layer: x + attention(norm(x)), then x + mlp(norm(x)).
-private struct CLIPLayer {
-  let norm1: LayerNorm
-  let (q, k, v, out): (Linear, Linear, Linear, Linear)
-  let norm2: LayerNorm
-  let (fc1, fc2): (Linear, Linear)
-  let heads: Int
-  let activation: CLIPTextConfig.Activation
-  let (probs, output): (Site, Site)
-
-  public init(_ scope: WeightScope, _ config: CLIPTextConfig) {
-    let width = config.hiddenSize
-    norm1 = LayerNorm(scope["layer_norm1"], width, eps: config.layerNormEps)
-    let attention = scope["self_attn"]
-    q = Linear(attention["q_proj"], width, width)
-    k = Linear(attention["k_proj"], width, width)
-    v = Linear(attention["v_proj"], width, width)
-    out = Linear(attention["out_proj"], width, width)
-    probs = attention.site("probs", "rows, heads, tokens, tokens")
-    norm2 = LayerNorm(scope["layer_norm2"], width, eps: config.layerNormEps)
-    fc1 = Linear(scope["mlp"]["fc1"], width, config.intermediateSize)
-    fc2 = Linear(scope["mlp"]["fc2"], config.intermediateSize, width)
-    output = scope.site("out", "rows, tokens, width")
-    heads = config.heads
-    activation = config.activation
-  }
-
-  func callAsFunction(_ input: Tensor, _ context: ForwardContext) throws -> Tensor {
-    if let inside = context.recomputing(input) { return try checkpoint([input]) { try self($0[0], inside) } }
-    var x = input
-    let h = norm1(x)
-    let (query, key) = (q(h), k(h))
-    if context.wants(probs) {
-      var p = Attention.probabilities(query, key, heads: heads, causal: true)
-      try context.visit(probs, &p)
-    }
-    x.addLinear(Attention.attend(query, key, v(h), heads: heads, causal: true), out.weight, out.bias)
-    var m = fc1(norm2(x))
-    switch activation {
-    case .quickGELU: m.quickGELU()
-    case .gelu: m.gelu()
-    }
-    x.addLinear(m, fc2.weight, fc2.bias)
-    try context.visit(output, &x)
-    return x
   }
 }

@@ -121,6 +121,16 @@ public struct ConfigReader {
     return values
   }
 
+  /// The object under a key, by itself; one without values where there is none.
+  public func object(_ key: String) throws -> ConfigReader {
+    guard has(key) else { return ConfigReader([:], file: "\(file): \(key)") }
+    guard let inner = object[key] as? [String: Any] else { throw wrong(key, "an object") }
+    return ConfigReader(inner, file: "\(file): \(key)")
+  }
+
+  /// True when the key holds an object.
+  public func isObject(_ key: String) -> Bool { object[key] is [String: Any] }
+
   /// Refuses a value that this program does not implement, rather than computing something else.
   public func refuse(unless condition: Bool, _ key: String, _ supported: String) throws {
     if !condition { throw wrong(key, supported) }

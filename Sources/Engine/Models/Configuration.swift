@@ -148,7 +148,7 @@ public struct VAEConfig: Sendable, Equatable {
 }
 
 /// `text_encoder/config.json` (transformers CLIPTextModel).
-public struct CLIPTextConfig: Sendable, Equatable {
+public struct CLIPTextConfig: Sendable, Equatable, CLIPTransformerConfig {
   public enum Activation: String, Sendable {
     case quickGELU = "quick_gelu"
     case gelu

@@ -17,6 +17,8 @@ public struct StableDiffusion: @unchecked Sendable {
   public let text: CLIPText
   public let unet: UNet
   public let vae: VAE
+  /// What looks at finished pictures; nil when the model's folder has none, or it was left out.
+  public let safetyChecker: SafetyChecker?
   /// Places to look at, in network order.
   public let sites: [Site]
   /// More than 1 GiB of weights, which nobody holds without need.
@@ -39,6 +41,7 @@ public struct StableDiffusion: @unchecked Sendable {
     vae = VAE(weights["vae"], try VAEConfig(source.vaeConfig))
     let surplus = try weights.finish(ignoring: ["*.position_ids", "text_encoder.text_projection.weight"])
     sites = weights.sites
+    safetyChecker = try source.checksSafety ? source.folder.flatMap { try SafetyChecker(model: $0) } : nil
     hasLargeUNet = weights.bytes("unet") >= 1 << 30
     var warnings = source.warnings
     if !surplus.isEmpty {

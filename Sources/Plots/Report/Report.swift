@@ -15,11 +15,15 @@ public struct Report: Sendable {
   /// The runs that it was made of, for its seal.
   public var runs: [ReportSeal.Piece]
 
-  public init(title: String, lead: String, sections: [Section], runs: [ReportSeal.Piece] = []) {
+  /// Why the pictures are hidden until the reader asks for them; nil when they are not.
+  public var veil: String?
+
+  public init(title: String, lead: String, sections: [Section], runs: [ReportSeal.Piece] = [], veil: String? = nil) {
     self.title = title
     self.lead = lead
     self.sections = sections
     self.runs = runs
+    self.veil = veil
   }
 
   /// A chapter: what it shows, what it does not show, and its parts in order.
@@ -87,10 +91,11 @@ public struct Report: Sendable {
         "limits": section.limits, "parts": html,
       ])
     }
-    let page: [String: Any] = [
+    var page: [String: Any] = [
       "title": title, "lead": lead, "sections": shown, "blocks": blocks, "policy": assets.policy, "style": assets.style,
       "script": assets.script,
     ]
+    if let veil { page["veil"] = veil }
     let html = try ReportSeal.sealed(assets.render(page, template: "page"), runs: runs)
     return Rendered(html: html, bytes: html.utf8.count, sectionBytes: sizes)
   }

@@ -5,12 +5,12 @@ import Foundation
 
 struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Measure how far generated pictures are from real ones, from features in .npy files.",
+    abstract: "Measure how far generated pictures are from real ones, and how well they fit their prompts.",
     discussion: """
-      A feature file has a picture a row: what some network says about it. Which network, and how pictures were resized for it, moves these numbers \
-      more than many a model does: compare only what one extractor made.
+      Pictures come as folders, which a network looks at (--extractor), or as feature files (.npy), a picture a row. Which network, and how pictures were resized for it, \
+      moves these numbers more than many a model does: compare only what one extractor made.
       """,
-    subcommands: [FID.self, KID.self, IS.self])
+    subcommands: [FID.self, KID.self, IS.self, PrecisionRecallVerb.self, CLIPScoreVerb.self, FeaturesVerb.self])
 }
 
 /// What the measures have in common.
@@ -37,16 +37,35 @@ struct EvaluationOptions: ParsableArguments {
   }
 }
 
-/// Two sets of features.
+/// Two sets of pictures.
 struct FeaturePair: ParsableArguments {
-  @Option(help: ArgumentHelp("Features of real pictures, [pictures, features].", valueName: "file.npy"))
+  @Option(help: ArgumentHelp("Real pictures: a folder, or their features, [pictures, features].", valueName: "dir|file.npy"))
   var real: String
 
-  @Option(help: ArgumentHelp("Features of generated pictures, of the same extractor.", valueName: "file.npy"))
+  @Option(help: ArgumentHelp("Generated pictures: a folder, or their features, of the same extractor.", valueName: "dir|file.npy"))
   var fake: String
 
-  func read() throws -> (real: Points, fake: Points) {
-    (try EvaluationOptions.features(real), try EvaluationOptions.features(fake))
+  @OptionGroup var extraction: ExtractorOptions
+
+  func read(quiet: Bool) throws -> (real: Points, fake: Points) {
+    let folders = [real, fake].map(PictureFolder.isFolder)
+    guard folders.contains(true) else {
+      guard !extraction.isGiven else {
+        throw InputError(.usage, "--extractor: both sets are features already", hint: "leave it out, or give folders of pictures")
+      }
+      return (try EvaluationOptions.features(real), try EvaluationOptions.features(fake))
+    }
+    // Files first: they are quick to find wrong.
+    let sets = try zip([real, fake], folders).map { path, isFolder in isFolder ? nil : try EvaluationOptions.features(path) }
+    let pictures = try zip([real, fake], folders).map { path, isFolder in isFolder ? try PictureFolder(path) : nil }
+    let network = try extraction.load()
+    let points = try zip(sets, pictures).map { set, folder in
+      guard let folder else { return set }
+      let values = try folder.looked("looking at \(folder.path)", quiet: quiet, network.features)
+      return try Points(values.array, count: values.shape[0], dimension: values.shape[1], name: folder.path)
+    }
+    guard let a = points[0], let b = points[1] else { preconditionFailure("a set is neither a folder nor a file") }
+    return (a, b)
   }
 }
 
@@ -100,7 +119,7 @@ extension Evaluate {
 
     func run() throws {
       try options.check()
-      let (real, fake) = try pair.read()
+      let (real, fake) = try pair.read(quiet: report.quiet)
       let estimate = try FrechetDistance.between(real, fake, replicates: options.bootstrap, seed: options.seed)
       let fewest = min(real.count, fake.count)
       if fewest <= real.dimension {
@@ -121,7 +140,7 @@ extension Evaluate {
 
     func run() throws {
       try options.check()
-      let (real, fake) = try pair.read()
+      let (real, fake) = try pair.read(quiet: report.quiet)
       let estimate = try KernelDistance.between(real, fake, replicates: options.bootstrap, seed: options.seed)
       try EvaluationReport("kid", estimate, real: real.count, fake: fake.count, columns: real.dimension).print(json: report.json)
     }
@@ -132,8 +151,10 @@ extension Evaluate {
       commandName: "is", abstract: "Inception score: are single pictures of a class, and all together of many?",
       discussion: "Example:\n  sdlab evaluate is --fake logits.npy")
 
-    @Option(help: ArgumentHelp("Logits of generated pictures, [pictures, classes].", valueName: "file.npy"))
+    @Option(help: ArgumentHelp("Generated pictures: a folder, or their logits, [pictures, classes].", valueName: "dir|file.npy"))
     var fake: String
+
+    @OptionGroup var extraction: ExtractorOptions
 
     @Flag(help: "The file holds probabilities, not logits.")
     var probabilities = false
@@ -146,12 +167,25 @@ extension Evaluate {
 
     func run() throws {
       try options.check()
-      let rows = try EvaluationOptions.features(fake)
+      let rows = try self.rows()
       let score = try InceptionScore.of(
         rows, as: probabilities ? .probabilities : .logits, parts: parts, replicates: options.bootstrap, seed: options.seed)
       var result = EvaluationReport("is", score.estimate, real: nil, fake: rows.count, columns: rows.dimension)
       if parts > 1 { (result.parts, result.deviation) = (parts, score.deviation) }
       try result.print(json: report.json)
+    }
+
+    private func rows() throws -> Points {
+      guard PictureFolder.isFolder(fake) else {
+        guard !extraction.isGiven else {
+          throw InputError(.usage, "--extractor: \(fake) is no folder of pictures", hint: "leave it out, or give a folder")
+        }
+        return try EvaluationOptions.features(fake)
+      }
+      guard !probabilities else { throw InputError(.usage, "--probabilities is for .npy files; a network gives logits") }
+      let folder = try PictureFolder(fake)
+      let values = try folder.looked("looking at \(fake)", quiet: report.quiet, extraction.load().logits)
+      return try Points(values.array, count: values.shape[0], dimension: values.shape[1], name: fake)
     }
   }
 }

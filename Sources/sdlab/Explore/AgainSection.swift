@@ -23,7 +23,10 @@ extension ExploreStudy {
         + m.files.filter { $0.path.hasSuffix(".png") || $0.path == "latents.safetensors" }.map { ($0.path, $0.sha256) },
       versions: [
         ("sdlab", Sdlab.version), ("instruction set", m.instructionSet), ("threads", "\(m.threads)"),
-        ("licence of the model", plan.hasReference ? "MIT, with sdlab" : "not known to sdlab: see where the weights are from"),
+        (
+          "licence of the model",
+          ModelLicence(run.model.source).map { "\($0.name), by \($0.file)" } ?? "not known to sdlab: see where the weights are from"
+        ),
       ],
       timings: timings.map { (part: $0.0, seconds: $0.1) })
     return Report.Section(

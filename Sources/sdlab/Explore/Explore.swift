@@ -81,7 +81,7 @@ struct Explore: ParsableCommand {
       title: prompt,
       lead:
         "How \(first.parameters.model.name == "embedded" ? "the model that comes with sdlab" : first.parameters.model.name) made this picture of “\(prompt)”, seen from seven sides.",
-      sections: sections, runs: try ReportDocument.sources(study.passes))
+      sections: sections, runs: try ReportDocument.sources(study.passes), veil: ReportDocument.veil(study.passes))
     let rendered = try ReportDocument.write(document, assets, to: url, report)
     let total = seconds(.now - started)
     if report.json {

@@ -11,16 +11,34 @@ struct Project: ParsableCommand {
     abstract: "Map the rows of a matrix into two or three dimensions: PCA, t-SNE or UMAP.",
     discussion: """
       A file is an .npy, .npz or .safetensors matrix [points, coordinates]; FILE:NAME chooses an array of several. A run gives its final latents, or what --site \
-      names: a captured site, `latents` or `predicted_original` of every step. Several files or runs are stacked: they share one map. The scores compare the \
+      names: a captured site, `latents` or `predicted_original` of every step. Several files or runs are stacked: they share one map. With --space clip, pictures, \
+      folders of pictures, runs and prompts lie in one map: each is what CLIP makes of it. The scores compare the \
       map with the points, all pairs: see docs/project.md.
 
       Examples:
         sdlab project latents.npy --method tsne --perplexity 30 --output map.npy --json
         sdlab project runs/a-red-house-* --site unet.mid_block.out --figure h-space.png --colour step
+        sdlab project --space clip pictures "a red house" "a blue boat" --clip clip-vit-large-patch14 --figure clip.png
       """)
 
-  @Argument(help: ArgumentHelp("Matrices or runs with the same number of coordinates.", valueName: "file|run"))
+  /// Where the points come from.
+  enum Space: String, ExpressibleByArgument, CaseIterable {
+    /// What matrices and runs hold.
+    case own
+    /// CLIP's embeddings of pictures and prompts.
+    case clip
+  }
+
+  @Argument(
+    help: ArgumentHelp(
+      "Matrices or runs with the same number of coordinates; with --space clip pictures, folders, runs and prompts.",
+      valueName: "file|run|prompt"))
   var subjects: [String]
+
+  @Option(help: ArgumentHelp("own: the numbers of the files and runs; clip: CLIP's embeddings of pictures and prompts.", valueName: "name"))
+  var space = Space.own
+
+  @OptionGroup var clip: CLIPOptions
 
   @Option(
     help: ArgumentHelp(
@@ -98,13 +116,22 @@ struct Project: ParsableCommand {
     let drawn = try figureFile()
     let outputs = try self.outputs()
     let store = kept.store
-    let isRun = subjects.map { !PointsFile.looksLikeOne($0) && store.names($0) }
+    let isRun = subjects.map { space == .own && !PointsFile.looksLikeOne($0) && store.names($0) }
     try refuseUnused(hasRuns: isRun.contains(true))
     let projector = tensorboard.map { ProjectorFiles(folder: URL(fileURLWithPath: $0), hasPictures: !isRun.contains(false)) }
     try OutputFile.check([outputs, drawn?.url].compactMap { $0 } + (projector?.all ?? []), force: force)
-    let reader = RunPoints(site: site, steps: atSteps, rows: rows)
-    var labelled = try LabelledPoints.stacked(
-      zip(subjects, isRun).map { name, isRun in (name, isRun ? try reader.read(store.open(name)) : try LabelledPoints(file: name)) })
+    var labelled: LabelledPoints
+    switch space {
+    case .own:
+      let reader = RunPoints(site: site, steps: atSteps, rows: rows)
+      labelled = try LabelledPoints.stacked(
+        zip(subjects, isRun).map { name, isRun in (name, isRun ? try reader.read(store.open(name)) : try LabelledPoints(file: name)) })
+    case .clip:
+      labelled = try ClipPoints(clip: CLIP(clip.clip), store: store).read(subjects, quiet: report.quiet)
+      if thumbnails, labelled.pictures == nil {
+        throw InputError(.usage, "--thumbnails: prompts have no pictures", hint: "leave them out, or the prompts")
+      }
+    }
     if let labels { try labelled.add(labels: labels) }
     let column = try drawn == nil ? nil : labelled.colour(colour)
     let points = labelled.points
@@ -149,7 +176,11 @@ struct Project: ParsableCommand {
 
   /// Options that could do nothing are refused: they are a mistake.
   private func refuseUnused(hasRuns: Bool) throws {
-    if !hasRuns, let option = site != nil ? "--site" : atSteps != nil ? "--at-steps" : thumbnails ? "--thumbnails" : nil {
+    if space == .clip {
+      if let option = site != nil ? "--site" : atSteps != nil ? "--at-steps" : nil {
+        throw InputError(.usage, "\(option) is for what runs hold, not for --space clip")
+      }
+    } else if !hasRuns, let option = site != nil ? "--site" : atSteps != nil ? "--at-steps" : thumbnails ? "--thumbnails" : nil {
       throw InputError(.usage, "\(option) is for runs, and \(subjects.joined(separator: ", ")) is none")
     }
     if figure == nil, let option = colour != nil ? "--colour" : thumbnails ? "--thumbnails" : nil {

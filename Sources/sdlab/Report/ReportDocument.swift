@@ -18,6 +18,15 @@ enum ReportDocument {
     return try runs.filter { seen.insert($0.manifest.id).inserted }.map { try .init(name: $0.manifest.id, sha256: $0.manifestSha256()) }
   }
 
+  /// What the reader is told where the safety checker has flagged a picture of the runs; nil where it has not. All pictures are hidden then: maps, films and
+  /// neighbours show the flagged one, too.
+  static func veil(_ runs: [RunFolder]) -> String? {
+    let flagged = runs.filter(\.manifest.isFlagged).count
+    guard flagged > 0 else { return nil }
+    return
+      "The model's safety checker flags pictures of \(flagged) of the \(runs.count) runs here. It is often wrong, in both directions. All pictures of this page are hidden."
+  }
+
   static func write(_ document: Report, _ assets: ReportAssets, to url: URL, _ report: ReportOptions) throws -> Report.Rendered {
     let rendered: Report.Rendered
     do { rendered = try document.rendered(assets) } catch let error as PlotError {

@@ -59,7 +59,9 @@ struct ReportVerb: ParsableCommand {
       let assets = try ReportDocument.assets()
       let study = try ReportStudy(folders, image: index, runs.store, model, report)
       let sections = try study.sections()
-      let document = Report(title: study.title, lead: study.lead, sections: sections, runs: try ReportDocument.sources(folders))
+      let document = Report(
+        title: study.title, lead: study.lead, sections: sections, runs: try ReportDocument.sources(folders),
+        veil: ReportDocument.veil(folders))
       let rendered = try ReportDocument.write(document, assets, to: url, report)
       if report.json {
         try StandardOutput.json(
