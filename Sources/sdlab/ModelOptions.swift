@@ -50,10 +50,11 @@ struct ModelOptions: ParsableArguments {
   var embedding: [String] = []
 
   /// Finds the model and opens its files; no weight is read.
-  func source() throws -> ModelSource {
+  /// - Parameters: loras, words: added behind those that were named.
+  func source(adding loras: [LoRA] = [], _ words: [TextualInversion] = []) throws -> ModelSource {
     try ModelSource.resolve(
-      model, tokenizer: tokenizer, vae: vae, ema: ema, variant: variant, precision: weights, loras: adaptations.loras(),
-      embeddings: adaptations.embeddings())
+      model, tokenizer: tokenizer, vae: vae, ema: ema, variant: variant, precision: weights, loras: adaptations.loras() + loras,
+      embeddings: adaptations.embeddings() + words)
   }
 
   var adaptations: AdaptationNames { AdaptationNames(lora: lora, embedding: embedding) }
