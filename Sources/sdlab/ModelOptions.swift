@@ -53,10 +53,11 @@ struct ModelOptions: ParsableArguments {
   var noSafetyChecker = false
 
   /// Finds the model and opens its files; no weight is read.
-  func source() throws -> ModelSource {
+  /// - Parameters: loras, words: added behind those that were named.
+  func source(adding loras: [LoRA] = [], _ words: [TextualInversion] = []) throws -> ModelSource {
     try ModelSource.resolve(
-      model, tokenizer: tokenizer, vae: vae, ema: ema, variant: variant, precision: weights, loras: adaptations.loras(),
-      embeddings: adaptations.embeddings(), checksSafety: !noSafetyChecker)
+      model, tokenizer: tokenizer, vae: vae, ema: ema, variant: variant, precision: weights, loras: adaptations.loras() + loras,
+      embeddings: adaptations.embeddings() + words, checksSafety: !noSafetyChecker)
   }
 
   var adaptations: AdaptationNames { AdaptationNames(lora: lora, embedding: embedding) }

@@ -33,10 +33,52 @@ public struct TextualInversion: Sendable {
     let nameless = ["emb_params", "*"].contains(stored.name)
     let own = nameless ? contents.texts["name"] ?? url.deletingPathExtension().lastPathComponent : stored.name
     let word = given ?? own
-    guard !word.isEmpty, !word.contains(where: { $0.isWhitespace || $0 == ":" }), word.count <= 200 else {
+    guard Self.isWord(word) else {
       throw InputError(
         .usage, "\(path): '\(word.prefix(60).description.oneLine)' can be no word of a prompt", hint: "give one: --embedding FILE:WORD")
     }
     token = word
   }
+
+  /// One that is being learnt and has no file yet.
+  /// - Parameters:
+  ///   - vectors: `[n, width]`, n at most 300.
+  ///   - url: where it will lie.
+  public init(_ token: String, vectors: Tensor, url: URL) {
+    precondition(Self.isWord(token) && vectors.shape.rank == 2, "'\(token)' with \(vectors.shape)")
+    (self.token, self.vectors, self.url, name) = (token, vectors, url, url.relativePath)
+  }
+
+  /// True for what can stand for vectors in a prompt: no white space, no colon.
+  public static func isWord(_ text: String) -> Bool {
+    !text.isEmpty && !text.contains { $0.isWhitespace || $0 == ":" } && text.count <= 200
+  }
+
+  /// Name of the vectors among the parameters of a training.
+  public static let parameter = "text_encoder.learned_embedding"
+
+  /// Vectors to begin with: those of a word of the vocabulary, in turn.
+  /// - Parameters:
+  ///   - parameters: the model's.
+  ///   - count: of vectors, 1 or more.
+  /// - Returns: `[count, width]`
+  /// - Throws: `InputError` when the word has no token, or more than `count`.
+  public static func initial(_ word: String, count: Int, _ tokenizer: Tokenizer, _ parameters: Parameters) throws -> Tensor {
+    let ids = tokenizer.encode(word)
+    guard (1...count).contains(ids.count) else {
+      let pieces = ids.compactMap { tokenizer.token($0) }.joined(separator: " ")
+      throw InputError(
+        .usage,
+        "'\(word.oneLine)': \(ids.count) \(ids.count == 1 ? "token" : "tokens") of the vocabulary\(ids.isEmpty ? "" : " (\(pieces))"), expected 1\(count > 1 ? " to \(count)" : "")",
+        hint: ids.isEmpty ? "give a word" : "give another word, or as many vectors as it has tokens")
+    }
+    guard let table = parameters["text_encoder.text_model.embeddings.token_embedding.weight"] else {
+      preconditionFailure("the parameters have no table of tokens")
+    }
+    return .concatenated((0..<count).map { table.slice(ids[$0 % ids.count]..<ids[$0 % ids.count] + 1) })
+  }
+
+  /// Writes it as diffusers' training does: one tensor `[n, width]` under the word's name, in float32.
+  /// - Throws: `InputError` (cannotWrite).
+  public func write(to url: URL) throws { try Safetensors.write([(token, vectors)], metadata: ["format": "pt"], to: url) }
 }

@@ -24,6 +24,10 @@ public struct Parameters: Sendable {
   }
 
   public subscript(_ name: String) -> Tensor? { index[name].map { values[$0] } }
+
+  /// These and others behind them.
+  public func adding(_ more: [(name: String, tensor: Tensor)]) -> Parameters { Parameters(zip(names, values).map { ($0, $1) } + more) }
+
   /// Number of numbers.
   public var count: Int { values.reduce(0) { $0 + $1.count } }
 
@@ -37,12 +41,17 @@ public struct Parameters: Sendable {
 /// Parameters as leaves of one forward pass: networks are built from `store`, and gradients asked for by name.
 public struct RecordedParameters {
   public let store: WeightStore
+  /// All of them, recorded and frozen.
+  let tensors: [String: Tensor]
   private let leaves: [(name: String, tensor: Tensor)]
 
   init(_ tensors: [(name: String, tensor: Tensor)]) {
-    store = WeightStore(inMemory: Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0.tensor) }))
+    self.tensors = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0.tensor) })
+    store = WeightStore(inMemory: self.tensors)
     leaves = tensors.filter { $0.tensor.isRecorded }
   }
+
+  public subscript(_ name: String) -> Tensor? { tensors[name] }
 
   /// Gradients of `loss` by name; parameters that it does not depend on are absent.
   public func gradients(of loss: Tensor) -> [String: Tensor] {

@@ -20,7 +20,7 @@ public struct CLIPText {
 
   /// Adds words behind the vocabulary: their ids go on where it ends.
   /// - Parameter vectors: `[n, width]`
-  mutating func add(_ vectors: Tensor) { tokenEmbeddings.append(vectors) }
+  public mutating func add(_ vectors: Tensor) { tokenEmbeddings.append(vectors) }
 
   /// Ids that the encoder knows.
   public var knownIDs: Int { tokenEmbeddings.reduce(0) { $0 + $1.shape[0] } }

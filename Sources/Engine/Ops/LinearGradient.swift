@@ -36,7 +36,7 @@ extension Tensor {
   }
 
   /// `self^T x`, `[n, k]`, for self `[m, n]` and x `[m, k]`: the gradient of a weight.
-  private func transposedProduct(_ x: Tensor, _ m: Int, _ n: Int, _ k: Int) -> Tensor {
+  func transposedProduct(_ x: Tensor, _ m: Int, _ n: Int, _ k: Int) -> Tensor {
     let out = Tensor(uninitialized: [n, k])
     let grain = max(1, 65536 / max(1, m * min(n, k)))
     if n >= k {

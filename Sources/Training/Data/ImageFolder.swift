@@ -14,6 +14,13 @@ public struct ImageFolder: ExampleSource {
     case keep
   }
 
+  /// Whether every picture must have a caption.
+  public enum Captions: Sendable {
+    case required
+    /// A picture without a caption has an empty one.
+    case optional
+  }
+
   private struct Entry {
     let url: URL
     let caption: String
@@ -26,8 +33,8 @@ public struct ImageFolder: ExampleSource {
   public var count: Int { entries.count }
 
   /// - Throws: `InputError`: `.missing` for a folder or a picture that is not there; `.badData` for a picture without a caption or with an empty
-  ///   one, broken pictures, duplicates, a metadata file that is not one.
-  public init(_ folder: URL, duplicates: Duplicates = .refuse) throws {
+  ///   one (unless captions are optional), broken pictures, duplicates, a metadata file that is not one.
+  public init(_ folder: URL, duplicates: Duplicates = .refuse, captions: Captions = .required) throws {
     self.folder = folder
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: folder.path, isDirectory: &isFolder), isFolder.boolValue else {
@@ -35,7 +42,7 @@ public struct ImageFolder: ExampleSource {
     }
     let metadata = folder.appendingPathComponent("metadata.jsonl")
     let hasMetadata = FileManager.default.fileExists(atPath: metadata.path)
-    entries = hasMetadata ? try Self.listed(in: metadata, of: folder) : try Self.captioned(folder)
+    entries = hasMetadata ? try Self.listed(in: metadata, of: folder, captions) : try Self.captioned(folder, captions)
     guard !entries.isEmpty else {
       throw InputError(.badData, "\(folder.relativePath): holds no pictures", hint: "PNG and JPEG files are read")
     }
@@ -55,10 +62,10 @@ public struct ImageFolder: ExampleSource {
 
   // MARK: Captions
 
-  private static func listed(in metadata: URL, of folder: URL) throws -> [Entry] {
+  private static func listed(in metadata: URL, of folder: URL, _ captions: Captions) throws -> [Entry] {
     struct Line: Decodable {
       let file_name: String
-      let text: String
+      let text: String?
     }
     guard let content = try? String(contentsOf: metadata, encoding: .utf8) else {
       throw InputError(.badData, "\(metadata.relativePath): cannot be read as UTF-8 text")
@@ -68,7 +75,7 @@ public struct ImageFolder: ExampleSource {
     for (i, text) in content.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
       if text.allSatisfy(\.isWhitespace) { continue }
       let place = "\(metadata.relativePath): line \(i + 1)"
-      guard let line = try? JSONDecoder().decode(Line.self, from: Data(text.utf8)) else {
+      guard let line = try? JSONDecoder().decode(Line.self, from: Data(text.utf8)), line.text != nil || captions == .optional else {
         throw InputError(.badData, "\(place): expected {\"file_name\": …, \"text\": …}", hint: "one JSON object a line")
       }
       if let earlier = lines.updateValue(i + 1, forKey: line.file_name) {
@@ -79,12 +86,12 @@ public struct ImageFolder: ExampleSource {
       guard !parts.contains(".."), !line.file_name.hasPrefix("/"), !line.file_name.isEmpty else {
         throw InputError(.badData, "\(place): \(line.file_name) does not lie in the folder")
       }
-      out.append(Entry(url: folder.appendingPathComponent(line.file_name), caption: try Self.caption(line.text, place)))
+      out.append(Entry(url: folder.appendingPathComponent(line.file_name), caption: try Self.caption(line.text ?? "", place, captions)))
     }
     return out
   }
 
-  private static func captioned(_ folder: URL) throws -> [Entry] {
+  private static func captioned(_ folder: URL, _ captions: Captions) throws -> [Entry] {
     let names: [String]
     do { names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() } catch {
       throw InputError(.missing, "\(folder.relativePath): cannot be read: \(error.localizedDescription)")
@@ -100,20 +107,24 @@ public struct ImageFolder: ExampleSource {
       }
       let file = stem.appendingPathExtension("txt")
       guard FileManager.default.fileExists(atPath: file.path) else {
+        if captions == .optional {
+          out.append(Entry(url: url, caption: ""))
+          continue
+        }
         throw InputError(
           .badData, "\(url.relativePath): has no caption", hint: "write it into \(file.lastPathComponent), or all into metadata.jsonl")
       }
       guard let text = try? String(contentsOf: file, encoding: .utf8) else {
         throw InputError(.badData, "\(file.relativePath): cannot be read as UTF-8 text")
       }
-      out.append(Entry(url: url, caption: try caption(text, file.relativePath)))
+      out.append(Entry(url: url, caption: try caption(text, file.relativePath, captions)))
     }
     return out
   }
 
-  private static func caption(_ text: String, _ place: String) throws -> String {
+  private static func caption(_ text: String, _ place: String, _ captions: Captions) throws -> String {
     let words = text.split(whereSeparator: \.isWhitespace)
-    guard !words.isEmpty else { throw InputError(.badData, "\(place): the caption is empty") }
+    guard !words.isEmpty || captions == .optional else { throw InputError(.badData, "\(place): the caption is empty") }
     return words.joined(separator: " ")
   }
 

@@ -1,7 +1,7 @@
 import Engine
 import Foundation
 
-/// The checkpoints of a training: folders `step-00001000`, each a whole diffusers model with the training's state beside it. A folder is there whole or
+/// The checkpoints of a training: folders `step-00001000`, each what was trained so far (a whole diffusers model, an adapter) with the training's state beside it. A folder is there whole or
 /// not at all, so a training may be killed at any moment.
 public struct Checkpoints: Sendable {
   public static let stateFile = "training_state.safetensors"
@@ -33,7 +33,7 @@ public struct Checkpoints: Sendable {
   public func state(_ step: Int) -> URL { url(step).appendingPathComponent(Self.stateFile) }
 
   /// Writes a checkpoint, then removes what is too old.
-  /// - Parameter model: fills a folder with the model as it is now.
+  /// - Parameter model: fills a folder with what was trained, as it is now.
   public func write(_ trainer: Trainer, model: (URL) throws -> Void) throws {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     let atomic = try AtomicFolder(url(trainer.step))

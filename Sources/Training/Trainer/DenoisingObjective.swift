@@ -21,31 +21,48 @@ public struct DenoisingObjective: Sendable {
     }
   }
 
+  /// What of a model is trained.
+  public enum Part: Sendable {
+    /// The networks' own weights: the UNet's, and the text encoder's where the settings say so.
+    case networks
+    /// What is added to them.
+    case lowRank(LowRankModules)
+    /// The vectors of a word that stands behind the vocabulary (`TextualInversion.parameter`).
+    case word
+  }
+
   public let settings: Settings
+  public let part: Part
   private let unet: UNetConfig
   private let text: CLIPTextConfig
   private let schedule: NoiseSchedule
   private let seed: UInt64
 
-  /// - Parameter model: whose networks and schedule are trained.
+  /// - Parameter model: whose networks and schedule it is.
   /// - Throws: `InputError` for models whose UNet takes more than noisy latents.
-  public init(_ model: StableDiffusion, _ settings: Settings, seed: UInt64) throws {
+  public init(_ model: StableDiffusion, _ settings: Settings, _ part: Part = .networks, seed: UInt64) throws {
     guard !model.isInpaintingModel, model.unet.config.timeCondProjDim == nil else {
       throw InputError(
         .usage, "\(model.source.displayName): inpainting and latent consistency models are not trained", hint: "give another --model")
     }
-    self.settings = settings
+    (self.settings, self.part) = (settings, part)
     (unet, text) = (model.unet.config, model.text.config)
     schedule = try NoiseSchedule(model.source.schedulerConfig)
     self.seed = seed
   }
 
   /// True for what is trained.
-  public func isTrained(_ name: String) -> Bool { name.hasPrefix("unet.") || (settings.trainsText && name.hasPrefix("text_encoder.")) }
+  public func isTrained(_ name: String) -> Bool {
+    switch part {
+    case .networks: name.hasPrefix("unet.") || (settings.trainsText && name.hasPrefix("text_encoder."))
+    case .lowRank: LowRankModules.isPart(name)
+    case .word: name == TextualInversion.parameter
+    }
+  }
 
   /// The loss of one step, `[1]`.
   /// - Parameters:
-  ///   - parameters: of the UNet and the text encoder.
+  ///   - parameters: of the UNet and the text encoder, and those of the part.
   ///   - latents: clean, `[n, h, w, c]`.
   ///   - ids: tokens of each caption, and those of the empty one, all of one length.
   ///   - step: decides timesteps, noises and which captions are dropped, together with the seed.
@@ -66,10 +83,16 @@ public struct DenoisingObjective: Sendable {
       settings.snrGamma > 0 ? Float(weighting(alphaBar: Double(schedule.alphasCumprod[t]), schedule.prediction)) : 1
     }
     let context = ForwardContext(recomputes: settings.recomputes)
-    let encoder = CLIPText(parameters.store["text_encoder"]["text_model"], text)
-    let network = UNet(parameters.store["unet"], unet)
+    let (encoder, network) = networks(parameters)
     let out = try network(noisy, timesteps: timesteps.map(Double.init), text: encoder(told, context).lastHiddenState, context)
     return out.meanSquaredError(target, weights: weights)
+  }
+
+  private func networks(_ parameters: RecordedParameters) -> (CLIPText, UNet) {
+    let store = if case .lowRank(let modules) = part { modules.store(parameters) } else { parameters.store }
+    var encoder = CLIPText(store["text_encoder"]["text_model"], text)
+    if case .word = part, let vectors = parameters[TextualInversion.parameter] { encoder.add(vectors) }
+    return (encoder, UNet(store["unet"], unet))
   }
 
   /// x_t of each row, and what the network should answer.

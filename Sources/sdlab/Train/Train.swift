@@ -5,12 +5,12 @@ import Training
 
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Train a model here: fine-tune a small one, or begin from scratch.",
+    abstract: "Train here: a whole small model, a LoRA for a large one, or a word.",
     discussion: """
-      A training has a folder of its own: settings, a log, curves, sample sheets, checkpoints (each a whole diffusers model), and in the end the model. The same \
-      command goes on where it stopped, whatever stopped it, to the same weights as if nothing had.
+      A training has a folder of its own: settings, a log, curves, sample sheets, checkpoints, and in the end what was trained. The same command goes on where it \
+      stopped, whatever stopped it, to the same weights as if nothing had.
       """,
-    subcommands: [TrainLDM.self])
+    subcommands: [TrainLDM.self, TrainLoRA.self, TrainTextualInversion.self])
 }
 
 /// How long, how fast, in what steps.
@@ -26,8 +26,8 @@ struct TrainingOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Examples a step, 1 to 4096.", valueName: "n"))
   var batch = 16
 
-  @Option(help: ArgumentHelp("Highest learning rate.", valueName: "x"))
-  var rate = 2e-4
+  @Option(help: ArgumentHelp("Highest learning rate. Default: 2e-4 for ldm, 1e-3 for lora, 5e-3 for textual-inversion.", valueName: "x"))
+  var rate: Double?
 
   @Option(help: ArgumentHelp("Steps until the highest rate is reached; then half a cosine down.", valueName: "n"))
   var warmUp = 100
@@ -55,7 +55,9 @@ struct TrainingOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Checkpoints that are kept.", valueName: "n"))
   var keep = 2
 
-  func settings() throws -> TrainerSettings {
+  /// - Parameter usual: the rate where none is given.
+  func settings(rate usual: Double) throws -> TrainerSettings {
+    let rate = rate ?? usual
     func demand(_ isFine: Bool, _ option: String, _ value: String, _ range: String) throws {
       guard isFine else { throw InputError(.usage, "--\(option) \(value): expected \(range)") }
     }

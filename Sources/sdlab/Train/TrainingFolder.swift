@@ -3,7 +3,7 @@ import Foundation
 import Plots
 import Training
 
-/// The folder of a training: `training.json` (what it is), `log.csv` (a line a step), `loss.png`, sample sheets, `tensorboard`, checkpoints, the model.
+/// The folder of a training: `training.json` (what it is), `log.csv` (a line a step), `loss.png`, sample sheets, `tensorboard`, checkpoints, what was trained.
 struct TrainingFolder {
   let url: URL
   let checkpoints: Checkpoints
@@ -21,6 +21,8 @@ struct TrainingFolder {
     var objective: DenoisingObjective.Settings
     /// The number of threads decides the last bits.
     var threads: Int
+    /// What else tells it from others of its kind; absent where there is nothing.
+    var details: [String: String]?
   }
 
   /// Opens a folder, or makes it.

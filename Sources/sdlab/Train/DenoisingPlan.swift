@@ -1,0 +1,75 @@
+import Engine
+import Foundation
+import Training
+
+/// What a training will be, before anything is written.
+struct DenoisingPlan {
+  let subject: any DenoisingSubject
+  let training: TrainingOptions
+  let report: ReportOptions
+  let settings: TrainerSettings
+  let objective: DenoisingObjective
+  let sets: ExampleSets
+  let record: TrainingFolder.Record
+  /// At the start.
+  let parameters: Parameters
+
+  var model: StableDiffusion { subject.model }
+
+  init(
+    _ subject: some DenoisingSubject, _ sets: ExampleSets, _ objective: DenoisingObjective.Settings, _ settings: TrainerSettings,
+    _ training: TrainingOptions, _ report: ReportOptions
+  ) throws {
+    (self.subject, self.sets, self.settings, self.training, self.report) = (subject, sets, settings, training, report)
+    let networks = try Parameters.denoiser(subject.model)
+    self.objective = try DenoisingObjective(subject.model, objective, subject.part(networks), seed: settings.seed)
+    parameters = try subject.start(networks, self.objective)
+    record = TrainingFolder.Record(
+      kind: subject.kind, base: subject.base, fromScratch: subject.isFromScratch, data: sets.name, examples: sets.train.indices.count,
+      trainer: settings, objective: objective, threads: Threads.count, details: subject.details)
+  }
+
+  /// Number of numbers that move.
+  var trained: Int { zip(parameters.names, parameters.values).filter { objective.isTrained($0.0) }.reduce(0) { $0 + $1.1.count } }
+
+  /// For `--dry-run`: counts, and the time of one real step on made-up latents.
+  func print() throws {
+    var trainer = Trainer(parameters, settings, where: objective.isTrained)
+    let factor = model.vae.config.factor
+    let shape: Shape = [
+      settings.batch, sets.framing.height / factor, sets.framing.width / factor, model.vae.config.latentChannels,
+    ]
+    var random = TorchRandom(seed: 0)
+    let latents = random.normal(nhwc: shape)
+    let empty = try model.tokenize("").chunks[0].ids
+    // A real caption: a word's vectors have gradients only where it is named.
+    let rows = Array(
+      repeating: try model.tokenize(sets.train.source.caption(sets.train.indices[0], epoch: 0)).chunks[0].ids, count: settings.batch)
+    var best = Double.infinity
+    for _ in 0..<2 {
+      let start = ContinuousClock.now
+      _ = try trainer.advance { try objective.loss($0, latents: latents, ids: rows, empty: empty, step: $1) }
+      best = min(best, seconds(.now - start))
+    }
+    // Parameters, their average and the optimiser's means, and the model or the adapter.
+    let written = subject.keepsWholeModel ? parameters.count : trained
+    let disk = Double(training.keep) * Double(4 * (4 * trained + written - (subject.keepsWholeModel ? trained : 0)))
+    if report.json {
+      struct Plan: Encodable {
+        let trained: Int
+        let examples: Int
+        let secondsPerStep: Double
+        let seconds: Double
+        let diskBytes: Double
+      }
+      return try StandardOutput.json(
+        Plan(trained: trained, examples: record.examples, secondsPerStep: best, seconds: best * Double(settings.steps), diskBytes: disk))
+    }
+    try StandardOutput.line(
+      table([
+        ["trained", "\(grouped(trained)) parameters on \(record.data)"],
+        ["time", "\(duration(best * Double(settings.steps))): \(grouped(settings.steps)) steps of \(duration(best))"],
+        ["disk", "\(bytes(disk)) for \(training.keep) \(training.keep == 1 ? "checkpoint" : "checkpoints")"],
+      ]))
+  }
+}

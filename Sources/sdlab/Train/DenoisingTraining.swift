@@ -1,0 +1,213 @@
+import Analysis
+import Engine
+import Foundation
+import Plots
+import Training
+
+/// A training under way.
+struct DenoisingTraining {
+  private let plan: DenoisingPlan
+  private let folder: TrainingFolder
+  private let train: LatentData
+  private let held: LatentData?
+  private let ids: Captions
+
+  private var subject: any DenoisingSubject { plan.subject }
+  private var settings: TrainerSettings { plan.settings }
+  private var objective: DenoisingObjective { plan.objective }
+  private var quiet: Bool { plan.report.quiet }
+
+  init(_ plan: DenoisingPlan) throws {
+    self.plan = plan
+    ids = try Captions(plan.model)
+    let (record, quiet) = (plan.record, plan.report.quiet)
+    let folder = try TrainingFolder(URL(fileURLWithPath: plan.training.output), record, kept: plan.training.keep)
+    func latents(_ set: ExampleSets.Set, _ file: String) throws -> LatentData {
+      var bar: ProgressBar?
+      return try LatentData(
+        set.source, indices: set.indices, framing: plan.sets.framing, model: plan.model, cache: folder.url.appendingPathComponent(file),
+        name: "\(record.data), \(record.base)"
+      ) { count in
+        if bar == nil { bar = ProgressBar("encoding pictures", total: set.indices.count, quiet: quiet) }
+        bar?.advance(by: count)
+      }
+    }
+    train = try latents(plan.sets.train, "latents.safetensors")
+    held = try plan.sets.held.map { try latents($0, "latents-validation.safetensors") }
+    self.folder = folder
+  }
+
+  /// Captions as rows of tokens, each encoded once.
+  private final class Captions {
+    private let model: StableDiffusion
+    private var known: [String: [Int]] = [:]
+    let empty: [Int]
+
+    init(_ model: StableDiffusion) throws {
+      self.model = model
+      empty = try model.tokenize("").chunks[0].ids
+    }
+
+    func callAsFunction(_ caption: String) throws -> [Int] {
+      if let ids = known[caption] { return ids }
+      let ids = try model.tokenize(caption).chunks[0].ids
+      known[caption] = ids
+      return ids
+    }
+  }
+
+  func run() throws {
+    let started = ContinuousClock.now
+    var trainer = Trainer(plan.parameters, settings, where: objective.isTrained)
+    let resumed = try resume(&trainer)
+    var lines = try folder.lines(upTo: trainer.step)
+    if resumed > 0, !quiet { Terminal.line("goes on from step \(grouped(resumed)) of \(grouped(settings.steps))") }
+    let events = try trainer.isDone ? nil : EventLog(folder.url, after: resumed)
+    var bar = ProgressBar("training", total: settings.steps - resumed, quiet: quiet)
+    while !trainer.isDone {
+      let batch = try train.batch(trainer.step, size: settings.batch, seed: settings.seed)
+      let rows = try batch.captions.map { try ids($0) }
+      let done = try trainer.advance { parameters, step in
+        try objective.loss(parameters, latents: batch.latents, ids: rows, empty: ids.empty, step: step)
+      }
+      let isCheckpoint = trainer.isDone || trainer.step % plan.training.checkpoint == 0
+      let line = TrainingFolder.Line(done, validation: isCheckpoint ? try validation(trainer) : nil)
+      lines.append(line)
+      try folder.append(line)
+      try events?.append(line)
+      bar.name = "training, loss \(decimal(Self.recent(lines), 4))"
+      bar.advance()
+      if isCheckpoint { try keep(trainer, lines, events) }
+    }
+    try finish(trainer, lines, seconds: seconds(.now - started), steps: settings.steps - resumed)
+  }
+
+  private static func recent(_ lines: [TrainingFolder.Line]) -> Double {
+    let last = lines.suffix(50)
+    return last.reduce(0) { $0 + $1.loss } / Double(max(1, last.count))
+  }
+
+  /// From the newest checkpoint.
+  private func resume(_ trainer: inout Trainer) throws -> Int {
+    guard let step = folder.checkpoints.steps.last else { return 0 }
+    try trainer.restore(from: folder.checkpoints.state(step))
+    return step
+  }
+
+  /// The averaged weights, or the last where there is no average.
+  private func weights(_ trainer: Trainer) -> Parameters {
+    guard settings.average > 0 else { return trainer.parameters }
+    let averaged = Dictionary(uniqueKeysWithValues: zip(trainer.average.values.names, trainer.average.values.values))
+    return Parameters(zip(trainer.parameters.names, trainer.parameters.values).map { ($0, averaged[$0] ?? $1) })
+  }
+
+  /// On examples that are never trained with, always with the same noises.
+  private func validation(_ trainer: Trainer) throws -> Double? {
+    guard let held else { return nil }
+    let frozen = weights(trainer).recorded { _ in false }
+    var (sum, count) = (0.0, 0)
+    let size = 16
+    for start in stride(from: 0, to: held.indices.count, by: size) {
+      let range = start..<min(start + size, held.indices.count)
+      let rows = try range.map { try ids(try held.source.caption(held.indices[$0], epoch: 0)) }
+      // Numbers beyond those of the training's steps.
+      let loss = try objective.loss(frozen, latents: held.latents.slice(range), ids: rows, empty: ids.empty, step: 1 << 40 + start)
+      sum += Double(loss.array[0]) * Double(range.count)
+      count += range.count
+    }
+    return sum / Double(count)
+  }
+
+  private func keep(_ trainer: Trainer, _ lines: [TrainingFolder.Line], _ events: EventLog?) throws {
+    try folder.checkpoints.write(trainer) { place in
+      try subject.write(weights(trainer), objective, card: card(trainer, lines), to: place)
+    }
+    try folder.draw(lines, title: "Training of \(folder.url.lastPathComponent)")
+    try sheet(folder.checkpoints.url(trainer.step), step: trainer.step, events)
+  }
+
+  /// Pictures of the model as it is, from the same noises each time.
+  private func sheet(_ place: URL, step: Int, _ events: EventLog?) throws {
+    let prompts = subject.samples
+    guard !prompts.isEmpty else { return }
+    let model = try subject.adapted(place)
+    let (width, height) = model.nativeSize
+    let tiles: [[ContactSheet.Tile?]] = try prompts.map { prompt in
+      let request = GenerationRequest(
+        prompt: prompt, negativePrompt: "", sampler: .dpmpp2M, steps: 20, guidance: 4, seed: 42, width: width, height: height, count: 3)
+      let run = try model.denoising(request)
+      while try run.next() != nil {}
+      let pictures = try model.decode(run.latents)
+      return try (0..<3).map { try ContactSheet.Tile(Picture(pictures, index: $0)) }
+    }
+    let sheet = ContactSheet(
+      rows: tiles, title: "After \(grouped(step)) steps", subtitle: "dpmpp-2m, 20 steps, guidance 4",
+      columnLabels: (42...44).map { "seed \($0)" },
+      rowLabels: prompts, tileSize: 128)
+    let file = folder.url.appendingPathComponent("samples.png")
+    try sheet.write(to: file)
+    try events?.append(samples: file, step: step)
+  }
+
+  private func card(_ trainer: Trainer, _ lines: [TrainingFolder.Line]) -> String {
+    let o = objective.settings
+    let known = lines.compactMap(\.validation).last
+    var loss = "\(decimal(Self.recent(lines), 4)) in training (mean of the last steps)"
+    if let held { loss += ", \(known.map { decimal($0, 4) } ?? "unknown") on \(held.indices.count) examples that it was not trained with" }
+    var facts = subject.facts(trained: trainer.average.values.count)
+    facts += [
+      ("data", plan.sets.told),
+      (
+        "steps",
+        "\(grouped(trainer.step)) of \(grouped(settings.steps)), \(settings.batch) examples each: \(grouped(trainer.step * settings.batch)) examples"
+      ),
+      (
+        "objective",
+        "\(plan.model.source.schedulerPrediction), \(o.snrGamma > 0 ? "minimum-SNR weighting with gamma \(decimal(o.snrGamma, 1))" : "all timesteps weighed alike"), \(decimal(100 * o.unconditional, 0)) % of the captions left out"
+      ),
+      (
+        "optimiser",
+        "\(settings.optimiser.rawValue), rate \(settings.rate) after \(settings.warmUp) steps, then half a cosine; decay \(settings.decay), gradients clipped at \(settings.clip)"
+      ),
+      ("weights", settings.average > 0 ? "moving average, factor \(settings.average)" : "of the last step"), ("loss", loss),
+      ("seed", "\(settings.seed)"),
+    ]
+    let rows = facts.map { "| \($0.0) | \($0.1) |" }.joined(separator: "\n")
+    return """
+      # \(folder.url.lastPathComponent)
+
+      \(subject.title) trained with sdlab \(Sdlab.version).
+
+      | | |
+      | --- | --- |
+      \(rows)
+
+      """ + (subject.usage.isEmpty ? "" : "\n\(subject.usage)\n")
+  }
+
+  private func finish(_ trainer: Trainer, _ lines: [TrainingFolder.Line], seconds: Double, steps: Int) throws {
+    let place = try subject.finish(weights(trainer), objective, card: card(trainer, lines), training: folder.url)
+    if plan.report.json {
+      struct Outcome: Encodable {
+        /// The folder or file with what was trained.
+        let model: String
+        let steps: Int
+        let loss: Double
+        let validationLoss: Double?
+        let seconds: Double
+        let examplesPerSecond: Double?
+      }
+      try StandardOutput.json(
+        Outcome(
+          model: place.relativePath, steps: trainer.step, loss: Self.recent(lines), validationLoss: lines.compactMap(\.validation).last,
+          seconds: seconds, examplesPerSecond: steps > 0 ? Double(steps * settings.batch) / seconds : nil))
+    } else {
+      try StandardOutput.line(place.relativePath)
+    }
+  }
+}
+
+extension ModelSource {
+  /// `epsilon`, `v_prediction` or `sample`.
+  fileprivate var schedulerPrediction: String { (try? NoiseSchedule(schedulerConfig).prediction.rawValue) ?? "epsilon" }
+}
