@@ -12,7 +12,7 @@ struct Heatmap: ParsableCommand {
       existing picture: it is noised to the timesteps of --at and the network looks at it once at each.
 
       Methods: daam (Tang et al. 2023), sdlab (where words are written, not where the network looks: closest to the truth in `sdlab truth`), p2p \
-      (Prompt-to-Prompt), ovam (words that need not be in the prompt), neglect (Attend-and-Excite's statistic: how much each word is overlooked, a number for \
+      (Prompt-to-Prompt), ovam (words that need not be in the prompt), gradcam (features that matter for a word, by gradients; of the finished picture at --at), neglect (Attend-and-Excite's statistic: how much each word is overlooked, a number for \
       each step).
 
       Examples:
@@ -28,7 +28,7 @@ struct Heatmap: ParsableCommand {
   @Option(help: ArgumentHelp("Words or phrases, separated by commas. Default: every word of the prompt.", valueName: "a,b"))
   var words: String?
 
-  @Option(help: ArgumentHelp("daam, sdlab, ovam, p2p or neglect.", valueName: "name"))
+  @Option(help: ArgumentHelp("daam, sdlab, ovam, p2p, gradcam or neglect.", valueName: "name"))
   var method = HeatmapMethod.daam
 
   @Option(
@@ -46,7 +46,7 @@ struct Heatmap: ParsableCommand {
   @Option(help: ArgumentHelp("Look at this picture instead of making one; the argument is its prompt.", valueName: "file"))
   var image: String?
 
-  @Option(help: ArgumentHelp("Timesteps to which --image is noised, separated by commas.", valueName: "t,t"))
+  @Option(help: ArgumentHelp("Timesteps to which --image, or for gradcam any picture, is noised, separated by commas.", valueName: "t,t"))
   var at = "200,400,600"
 
   @Option(help: ArgumentHelp("Which image of a run with several, from 0.", valueName: "i"))
@@ -70,6 +70,9 @@ struct Heatmap: ParsableCommand {
     if layers != nil, ![.daam, .sdlab].contains(method) {
       throw InputError(.usage, "--layers: only with --method daam or sdlab; \(method.rawValue) has its own layers")
     }
+    if atSteps != nil, method == .gradcam {
+      throw InputError(.usage, "--at-steps: gradcam looks at the finished picture", hint: "give --at")
+    }
     if arrays != nil, method == .neglect { throw InputError(.usage, "--arrays: neglect is a number a word and step, not a map") }
     let selection = try layers.map { try LayerSelection($0) }
     let target = try figure.target(default: "\(OutputFile.slug(subject))-\(method.rawValue)")
@@ -78,12 +81,11 @@ struct Heatmap: ParsableCommand {
     if method == .neglect {
       return try NeglectReport(subject, names, image: index).write(figure, target, report)
     }
-    let (maps, positions) = try tokenMaps(subject, names, selection)
-    let wordMaps = try zip(names, positions).map { try maps.word($0, $1) }
-    let files = try writeArrays(wordMaps, maps.size)
-    try figure.write(draw(wordMaps, maps.size, subject), to: target.url, target.format)
+    let (wordMaps, size) = try wordMaps(subject, names, selection)
+    let files = try writeArrays(wordMaps, size)
+    try figure.write(draw(wordMaps, size, subject), to: target.url, target.format)
     if report.json {
-      try StandardOutput.json(Report(self, subject, maps.size, wordMaps, files, target.url))
+      try StandardOutput.json(Report(self, subject, size, wordMaps, files, target.url))
     } else {
       for url in files + [target.url] { try StandardOutput.line(url.relativePath) }
     }
@@ -95,6 +97,12 @@ struct Heatmap: ParsableCommand {
       throw InputError(.usage, "the prompt has no words to make maps of", hint: "give --words with --method ovam")
     }
     return names
+  }
+
+  private func wordMaps(_ subject: HeatmapSubject, _ names: [String], _ selection: LayerSelection?) throws -> ([WordMap], MapSize) {
+    if method == .gradcam { return (try subject.activation(names, image: index), subject.latents) }
+    let (maps, positions) = try tokenMaps(subject, names, selection)
+    return (try zip(names, positions).map { try maps.word($0, $1) }, maps.size)
   }
 
   /// Maps of all tokens at the size of the latents, and where each word's tokens are.
@@ -128,7 +136,7 @@ struct Heatmap: ParsableCommand {
         recorder, image: index,
         where: selection.map { s in { s.contains($0, $1) } } ?? known.map { k in { place, _ in k.contains(place.path) } })
       return (TokenMaps(size: maps.size, tokens: maps.tokens, values: maps.maps), positions)
-    case .daam, .p2p, .neglect:
+    case .daam, .p2p, .gradcam, .neglect:
       let positions = try names.map { try subject.prompt.places(of: $0) }
       let recorder = try subject.attention(averaged: method == .p2p)
       try selection?.check(recorder.layers)
@@ -162,6 +170,7 @@ struct Heatmap: ParsableCommand {
         switch method {
         case .p2p: "attention, largest 1"
         case .sdlab: "written towards the word"
+        case .gradcam: "features that matter for the word"
         case .daam, .ovam, .neglect: "attention, \(method.rawValue) definition"
         }
       let scale = ColourScale(.inferno, name, domain: 0...Double(max(largest, 1e-12)))
@@ -176,7 +185,9 @@ struct Heatmap: ParsableCommand {
       subtitle: "\(method.rawValue), \(subject.about)\(ownScale ? ", each word on its own scale" : ", one scale for all words")",
       note: method == .sdlab
         ? "How far attention's output moves each place towards what the word says, in the layers' own units. Percent: share of the word in the sum over all tokens."
-        : "Percent: share of the word in the attention to all tokens, the beginning and the padding included. Attention says where the network looked, not what made the picture.",
+        : method == .gradcam
+          ? "Where features are large that matter for the word anywhere, by gradients. Percent: share of the word in the sum over the words shown."
+          : "Percent: share of the word in the attention to all tokens, the beginning and the padding included. Attention says where the network looked, not what made the picture.",
       columns: columns, width: Double(columns) * 190, commonColours: !ownScale, panels: panels)
   }
 

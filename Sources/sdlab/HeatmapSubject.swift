@@ -25,11 +25,7 @@ struct HeatmapSubject {
         throw InputError(.usage, "--at-steps: an existing picture has timesteps instead", hint: "give --at")
       }
       let (run, pixels) = try PictureRun.prepare(lookingAt: image, verb.subject, verb.model, verb.sampling, verb.picture, verb.report)
-      let timesteps = try verb.at.split(separator: ",").map { part in
-        guard let t = Int(part.filter { $0 != " " }) else { throw InputError(.usage, "--at: expected timesteps, found '\(part)'") }
-        return t
-      }
-      guard !timesteps.isEmpty else { throw InputError(.usage, "--at: expected timesteps, found nothing") }
+      let timesteps = try Self.timesteps(verb.at)
       source = run.model.source
       prompt = try run.model.tokenize(run.request.prompt, longPrompt: run.request.longPrompt, emphasis: run.request.emphasis)
       let x = try run.model.encode(pixels, tiling: run.tiling)
@@ -56,6 +52,7 @@ struct HeatmapSubject {
           OutputMapsRecorder.captures(
             levels: run.model.unet.config.blockOutChannels.count, latents: run.latentSize, sites: run.model.sites)
         case .daam, .p2p, .neglect: [CaptureSpec("unet.*.attn2.probs")]
+        case .gradcam: []
         }
       })
     (folder, source, prompt, levels) = (subject.folder, subject.source, subject.prompt, subject.levels)
@@ -76,6 +73,32 @@ struct HeatmapSubject {
     let recorder = OutputMapsRecorder(levels: levels, latents: latents)
     if let existing { try look(existing, recorder.probes(existing.model)) }
     return recorder
+  }
+
+  /// Maps of words by gradients: the finished picture is noised to the timesteps of --at, whether it was made or found.
+  func activation(_ names: [String], image: Int) throws -> [WordMap] {
+    let positions = try names.map { try prompt.places(of: $0) }
+    let model = try loaded ?? ModelOptions.load(source, verb.report)
+    let latents = try existing?.latents ?? folder.map { try $0.finalLatents().slice(image..<image + 1) }
+    guard let latents else { preconditionFailure("neither a run nor a picture") }
+    let maps = try GradCAM.ofPicture(
+      model, latents: latents, prompt: prompt, clipSkip: folder?.manifest.spec.parameters.clipSkip ?? verb.sampling.clipSkip,
+      words: positions,
+      timesteps: existing?.timesteps ?? Self.timesteps(verb.at), seed: verb.sampling.seed)
+    let total = maps.joined().reduce(0.0) { $0 + Double($1) }
+    return zip(zip(names, positions), maps).map { word, map in
+      WordMap(
+        word: word.0, positions: word.1, values: map, share: total > 0 ? map.reduce(0.0) { $0 + Double($1) } / total : 0)
+    }
+  }
+
+  private static func timesteps(_ text: String) throws -> [Int] {
+    let timesteps = try text.split(separator: ",").map { part in
+      guard let t = Int(part.filter { $0 != " " }) else { throw InputError(.usage, "--at: expected timesteps, found '\(part)'") }
+      return t
+    }
+    guard !timesteps.isEmpty else { throw InputError(.usage, "--at: expected timesteps, found nothing") }
+    return timesteps
   }
 
   /// What `sdlab truth` has found out about this model; nil when nothing is known.

@@ -53,6 +53,12 @@ import Testing
     let change = try #require(try WordChange.of(model, noisy: noisy, timestep: Double(t), text: text, without: [without]).first)
     #expect(relativeError(change.knockOut, try golden.values("\(c.name):knockout").map(Double.init)) < 1e-3)
     #expect(relativeError(change.gradient, try golden.values("\(c.name):gradient").map(Double.init)) < 5e-3)
+    let activation = try #require(
+      try GradCAM.maps(
+        model, noisy: noisy, timestep: Double(t), text: text, without: [without], site: "unet.up_blocks.1.resnets.1.out"
+      ).first)
+    let expected = try golden.values("\(c.name):gradcam").map(Double.init)
+    #expect(relativeError(activation.values, expected) < 1e-3 && activation.values.max() ?? 0 > 0)
   }
 
   /// Shares of words against torch's autograd; completeness; a region counts alone.

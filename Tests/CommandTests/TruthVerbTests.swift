@@ -18,7 +18,7 @@ import Testing
     #expect(trained.code == 0 && trained.errors.isEmpty, "\(trained.errors)")
     let (methods, blind) = (try league(trained, "method"), try league(trained, "baseline"))
     let baseline = try #require(blind.values.max())
-    #expect(blind.count == 4 && methods.count == 8)
+    #expect(blind.count == 4 && methods.count == 9)
     for name in ["DAAM", "sdlab", "P2P"] { #expect((methods[name] ?? 0) > baseline + 0.1, "\(name)") }
     let audits = try trained.json()["audits"] as? [[String: Any]]
     #expect(audits?.count == 40)

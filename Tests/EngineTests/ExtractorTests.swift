@@ -58,7 +58,7 @@ import Testing
     expectRefusal(["a Stable Diffusion folder has the text tower alone"]) {
       _ = try CLIP(Golden.folder.appendingPathComponent("tiny/v1/text_encoder").path)
     }
-    expectRefusal(["config.json is missing"]) { _ = try CLIP(Golden.folder.appendingPathComponent("tiny/v1").path) }
+    expectRefusal(["config.json is missing"], .missing) { _ = try CLIP(Golden.folder.appendingPathComponent("tiny/v1").path) }
     try Data(#"{"size": 20, "crop_size": 21}"#.utf8).write(to: place.appendingPathComponent("preprocessor_config.json"))
     expectRefusal(["crop_size: expected 20, the side of the pictures that the network sees"]) { _ = try CLIP(place.path) }
     #expect(try SafetyChecker(model: place) == nil)
@@ -123,10 +123,10 @@ import Testing
     #expect(relativeError(output.features, try golden.tensor("features")) < 1e-3)
     #expect(relativeError(output.logits, try golden.tensor("logits")) < 1e-3)
     // Two pictures that differ, not one answer twice.
-    #expect(relativeError(output.features.slice(0..<1), output.features.slice(1..<2)) > 0.01)
+    #expect(relativeError(output.features.slice(0..<1), output.features.slice(1..<2)) > 0.005)
     // At the network's own size nothing is resized.
     #expect(network([Self.picture(299, 299)]).features.array == network(pixels.slice(0..<1)).features.array)
-    expectRefusal(["470 tensors are not as the config says"]) { _ = try InceptionV3(WeightStore(inMemory: [:])) }
+    expectRefusal(["471 tensors are not as the config says"]) { _ = try InceptionV3(WeightStore(inMemory: [:])) }
   }
 
   @Test func bicubic() throws {

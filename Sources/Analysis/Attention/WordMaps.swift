@@ -10,6 +10,8 @@ public enum HeatmapMethod: String, Sendable, CaseIterable {
   case p2p
   /// Where words are written, in the output space of attention: the project's own (`OutputMaps`).
   case sdlab
+  /// Class activation maps of an up block's features by gradients (`GradCAM`).
+  case gradcam
   /// Chefer et al., SIGGRAPH 2023: a number a word and step, no map.
   case neglect
 }

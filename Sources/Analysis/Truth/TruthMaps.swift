@@ -53,9 +53,8 @@ public struct TruthMaps: Sendable {
     let noise = random.normal(nhwc: latents.shape)
 
     var watch = try Watch(model, prompt, labelled, settings, size, levels)
-    var changes = labelled.objects.map { _ in
-      (knockOut: [Float](repeating: 0, count: size.count), gradient: [Float](repeating: 0, count: size.count))
-    }
+    let blank = [Float](repeating: 0, count: size.count)
+    var changes = labelled.objects.map { _ in (knockOut: blank, gradient: blank, activation: blank) }
     for (step, t) in settings.timesteps.enumerated() {
       let noisy = try NoisedPicture.noised(latents, noise, timestep: t, schedule)
       try watch.pass(noisy, text, step: step, timestep: t)
@@ -65,11 +64,16 @@ public struct TruthMaps: Sendable {
           changes[i].gradient[p] += change.gradient[p]
         }
       }
+      for (i, map) in try GradCAM.maps(model, noisy: noisy, timestep: Double(t), text: text, without: without).enumerated() {
+        let large = GradCAM.enlarged(map, to: size)
+        for p in 0..<size.count { changes[i].activation[p] += large[p] }
+      }
     }
     var found = try watch.maps(positions)
     for i in found.indices {
       found[i][Explanation(.method, "knock-out")] = changes[i].knockOut
       found[i][Explanation(.method, "gradient x input")] = changes[i].gradient
+      found[i][Explanation(.method, "Grad-CAM")] = changes[i].activation
     }
     if settings.informationSamples > 0 {
       let prompts = try labelled.objects.map { try PromptContrast.text(prompt, without: $0.word) }

@@ -184,7 +184,8 @@ extension Evaluate {
       }
       guard !probabilities else { throw InputError(.usage, "--probabilities is for .npy files; a network gives logits") }
       let folder = try PictureFolder(fake)
-      let values = try folder.looked("looking at \(fake)", quiet: report.quiet, extraction.load().logits)
+      let network = try extraction.load(classes: true)
+      let values = try folder.looked("looking at \(fake)", quiet: report.quiet, network.logits)
       return try Points(values.array, count: values.shape[0], dimension: values.shape[1], name: fake)
     }
   }

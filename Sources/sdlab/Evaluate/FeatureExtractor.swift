@@ -22,9 +22,12 @@ enum FeatureExtractor {
   func logits(_ pictures: [Picture]) throws -> Tensor {
     switch self {
     case .inception(let network): return network(pictures).logits
-    case .clip: throw InputError(.usage, "--extractor clip: it has no classes, which the Inception score needs", hint: "give inception")
+    case .clip: throw Self.noClasses
     }
   }
+
+  fileprivate static let noClasses = InputError(
+    .usage, "--extractor clip: it has no classes, which logits are for", hint: "give inception")
 }
 
 /// Which network looks at pictures, and where its weights are.
@@ -43,7 +46,13 @@ struct ExtractorOptions: ParsableArguments {
 
   var isGiven: Bool { extractor != nil || extractorWeights != nil }
 
-  func load() throws -> FeatureExtractor {
+  /// - Parameter classes: logits will be asked for.
+  func load(classes: Bool = false) throws -> FeatureExtractor {
+    if classes, extractor == .clip { throw FeatureExtractor.noClasses }
+    return try network()
+  }
+
+  private func network() throws -> FeatureExtractor {
     switch extractor ?? .inception {
     case .inception: .inception(try InceptionV3(extractorWeights.map { URL(fileURLWithPath: $0) } ?? Self.inceptionFile()))
     case .clip: .clip(try CLIP(extractorWeights ?? CLIPOptions.usual))

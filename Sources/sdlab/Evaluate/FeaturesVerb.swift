@@ -38,7 +38,7 @@ extension Evaluate {
       }
       try OutputFile.check([url], force: force)
       let pictures = try PictureFolder(folder)
-      let network = try extraction.load()
+      let network = try extraction.load(classes: logits)
       let values = try pictures.looked("looking at \(folder)", quiet: report.quiet, logits ? network.logits : network.features)
       try Npy.write(values.array, shape: values.shape.dimensions, to: url)
       if report.json {

@@ -14,9 +14,13 @@ struct ClipPoints {
   }
 
   /// One point a picture of a file, a folder of pictures or a run, one a prompt. A picture whose own prompt is known has it in the column `prompt`.
-  /// - Throws: `InputError` for pictures that cannot be read.
-  func read(_ names: [String], quiet: Bool) throws -> LabelledPoints {
+  /// - Parameter thumbnails: every point must have a picture.
+  /// - Throws: `InputError` for pictures that cannot be read, and for prompts where pictures are wanted.
+  func read(_ names: [String], thumbnails: Bool, quiet: Bool) throws -> LabelledPoints {
     let subjects = try names.map { try subject($0) }
+    if thumbnails, subjects.contains(where: { if case .prompt = $0 { true } else { false } }) {
+      throw InputError(.usage, "--thumbnails: prompts have no pictures", hint: "leave them out, or the prompts")
+    }
     var (parts, kinds, labels, prompts): ([Tensor], [String], [String], [String]) = ([], [], [], [])
     var bar = ProgressBar("looking", total: names.count, quiet: quiet)
     var shown: [Picture] = []

@@ -127,10 +127,7 @@ struct Project: ParsableCommand {
       labelled = try LabelledPoints.stacked(
         zip(subjects, isRun).map { name, isRun in (name, isRun ? try reader.read(store.open(name)) : try LabelledPoints(file: name)) })
     case .clip:
-      labelled = try ClipPoints(clip: CLIP(clip.clip), store: store).read(subjects, quiet: report.quiet)
-      if thumbnails, labelled.pictures == nil {
-        throw InputError(.usage, "--thumbnails: prompts have no pictures", hint: "leave them out, or the prompts")
-      }
+      labelled = try ClipPoints(clip: CLIP(clip.clip), store: store).read(subjects, thumbnails: thumbnails, quiet: report.quiet)
     }
     if let labels { try labelled.add(labels: labels) }
     let column = try drawn == nil ? nil : labelled.colour(colour)

@@ -69,9 +69,11 @@ def clip():
     ids = torch.tensor(tokenizer(PROMPTS, padding="max_length", max_length=32, truncation=True)["input_ids"])
     with torch.no_grad():
         out = model(input_ids=ids, pixel_values=pixels)
+        # In the outputs of the whole model these are projected already.
+        vision, text = model.vision_model(pixels), model.text_model(ids)
     common.write_tensors(HERE / "clip.safetensors", {
-        "pixels": pixels, "ids": ids, "vision.last": out.vision_model_output.last_hidden_state, "vision.pooled": out.vision_model_output.pooler_output,
-        "text.pooled": out.text_model_output.pooler_output, "images": out.image_embeds, "texts": out.text_embeds})
+        "pixels": pixels, "ids": ids, "vision.last": vision.last_hidden_state, "vision.pooled": vision.pooler_output,
+        "text.pooled": text.pooler_output, "images": out.image_embeds, "texts": out.text_embeds})
 
 
 def checker():

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 HERE = common.GOLDENS / "truth"
 REFINEMENT = 0.5
+CAM = "up_blocks.1.resnets.1"
 STEP = 1e-4
 
 
@@ -108,6 +109,34 @@ def changes(pipe, x, prompt, word, t, seed):
     return out
 
 
+def gradcam(pipe, x, prompt, word, t, seed, site):
+    """Class activation maps of an up block's features, in double precision, by torch's autograd."""
+    unet = pipe.unet.double()
+    unet.set_attn_processor(AttnProcessor())
+    text, empty = (pipe.encode_prompt([p], "cpu", 1, False)[0].double() for p in (prompt, ""))
+    without = text.clone()
+    for p in places(pipe, prompt, word):
+        without[0, p] = empty[0, max(2, p)]
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed)).double()
+    abar = DDPMScheduler.from_config(pipe.scheduler.config).alphas_cumprod.double()
+    z = noised(x.double(), t, abar, noise)
+    kept = []
+    def keep(_, __, out):
+        kept.append(out.detach().requires_grad_())
+        return kept[-1]
+    with torch.no_grad():
+        other = unet(z, t, encoder_hidden_states=without).sample
+    with torch.enable_grad():
+        hook = unet.get_submodule(site).register_forward_hook(keep)
+        eps = unet(z, t, encoder_hidden_states=text).sample
+        hook.remove()
+        ((eps - other).detach() * eps).sum().backward()
+    a = kept[0]
+    map = (a.grad.mean((2, 3), keepdim=True) * a.detach()).sum(1).clamp(min=0)[0]
+    unet.float()
+    return map
+
+
 def attribution(pipe, x, prompt, region, timesteps, points, seed):
     """Integrated gradients and gradient times input by torch's autograd, `[timesteps, tokens]` each, and the totals."""
     unet = pipe.unet
@@ -155,6 +184,7 @@ def maps(pipe):
         tensors[f"{name}:unrefined"] = output_maps(kept, latents, some, 0.0)[at].mean(0)
         for kind, value in changes(pipe, x, prompt, word, timesteps[-1], seed).items():
             tensors[f"{name}:{kind}"] = value
+        tensors[f"{name}:gradcam"] = gradcam(pipe, x, prompt, word, timesteps[-1], seed, CAM)
         cases.append({"name": name, "prompt": prompt, "word": word, "timesteps": timesteps, "seed": seed, "layers": chosen})
     region = torch.zeros(real.shape[2:])
     region[4:12, 2:10] = 1
