@@ -35,6 +35,26 @@ import Testing
     #expect(try folder.example(1, epoch: 5).caption == "a red house")
   }
 
+  /// Pictures without a caption are refused, unless captions are optional: then a new word's templates stand in, in turn.
+  @Test(arguments: [false, true]) func captionsMayBeMissing(inMetadata: Bool) throws {
+    let place = try Place()
+    for (k, name) in ["a.png", "b.png", "c.png"].enumerated() { try place.write(name, Self.picture(k)) }
+    if inMetadata {
+      try place.write(
+        "metadata.jsonl", "{\"file_name\":\"a.png\",\"text\":\"a red <x>\"}\n{\"file_name\":\"b.png\"}\n{\"file_name\":\"c.png\"}\n")
+    } else {
+      try place.write("a.txt", "a red <x>")
+    }
+    let url = place.url
+    #expect(throws: InputError.self) { try ImageFolder(url) }
+    let folder = try ImageFolder(url, captions: .optional)
+    let source = WordSource(folder, templates: ["a <x>", "one <x>"])
+    #expect((0..<3).map { source.caption($0, epoch: 0) } == ["a red <x>", "one <x>", "a <x>"])
+    #expect((0..<3).map { source.caption($0, epoch: 1) } == ["a red <x>", "a <x>", "one <x>"])
+    #expect(source.captions(0) == ["a red <x>"] && source.captions(2) == ["a <x>", "one <x>"])
+    #expect(try source.example(1, epoch: 0) == Example(picture: Self.picture(1), caption: "one <x>"))
+  }
+
   @Test func metadataAsScenesWriteIt() throws {
     let place = try Place()
     let scenes = SceneFolder(seed: 2, count: 12, size: 32)
