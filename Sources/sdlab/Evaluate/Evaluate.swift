@@ -5,12 +5,12 @@ import Foundation
 
 struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Measure how far generated pictures are from real ones, from features in .npy files.",
+    abstract: "Measure how far generated pictures are from real ones, and how often they show what they were asked for.",
     discussion: """
-      A feature file has a picture a row: what some network says about it. Which network, and how pictures were resized for it, moves these numbers \
+      fid, kid and is read .npy files; scenes makes pictures and asks a judge. A feature file has a picture a row: what some network says about it. Which network, and how pictures were resized for it, moves these numbers \
       more than many a model does: compare only what one extractor made.
       """,
-    subcommands: [FID.self, KID.self, IS.self])
+    subcommands: [FID.self, KID.self, IS.self, EvaluateScenes.self])
 }
 
 /// What the measures have in common.
