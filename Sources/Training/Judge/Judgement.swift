@@ -12,7 +12,7 @@ public struct Judgement: Sendable, Equatable {
     /// Centre of gravity, in cells; y points down.
     public let x: Double
     public let y: Double
-    /// Cells of each of its pieces, the largest first: cells that share a side belong together. Pieces below `smallestPiece` are left out, but for the largest.
+    /// Cells of each of its pieces, the largest first: cells that share a side belong together. Those below `smallestPiece` are left out.
     public let pieces: [Int]
   }
 
@@ -84,8 +84,7 @@ public struct Judgement: Sendable, Equatable {
       }
       sizes.append(size)
     }
-    sizes.sort(by: >)
-    return Array(sizes.prefix(1)) + sizes.dropFirst().filter { Double($0) >= smallest }
+    return sizes.filter { Double($0) >= smallest }.sorted(by: >)
   }
 
   public func part(_ noun: Noun) -> Part? { parts.first { $0.noun == noun } }
@@ -107,7 +106,7 @@ public struct Judgement: Sendable, Equatable {
 
   /// The size of a noun's largest piece, by the radius that a thing of this kind has when it fills as much of the picture (`Noun.radius`): the nearest of
   /// the three ranges that the world draws from, whose bounds are halfway between them. Things alone are drawn larger than in pairs.
-  /// - Returns: nil when it is not there.
+  /// - Returns: nil when it has no piece.
   public func size(_ noun: Noun, alone: Bool) -> ObjectSize? {
     guard let largest = part(noun)?.pieces.first else { return nil }
     return ObjectSize(radius: noun.radius(filling: Double(largest) / Double(cells)), alone: alone)

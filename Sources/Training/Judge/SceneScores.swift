@@ -25,8 +25,8 @@ public struct SceneScores: Sendable, Equatable {
   public mutating func add(_ judged: Judgement, asked scene: Scene, told: Scene.Told? = nil) {
     let told = told ?? Scene.Told(everythingOf: scene)
     let named = scene.objects.map(\.noun)
-    let found = Dictionary(uniqueKeysWithValues: judged.parts.map { ($0.noun, $0.pieces.count) })
-    note(.noun, named.allSatisfy { found[$0] != nil })
+    let found = Dictionary(uniqueKeysWithValues: judged.parts.filter { !$0.pieces.isEmpty }.map { ($0.noun, $0.pieces.count) })
+    note(.noun, named.allSatisfy { judged.part($0) != nil })
     // Two of a noun share their cells: only one colour and one size can be read off them.
     if Set(named).count == named.count {
       let objects = scene.objects.indices

@@ -16,12 +16,15 @@ extension SceneStudy {
         let own = rows.filter { $0.model.group == group && $0.model.total > 0 }
         let values = own.map { $0.model.proportion.value ?? 0 }
         let ends = own.map { $0.model.proportion.interval ?? 0...0 }
+        // One legend for all.
+        let isFirst = group == SceneTable.Group.allCases[0]
         return Panel(
-          group.words, x: .linear("share", domain: 0...1), y: .categorical("", own.map(\.model.question.rawValue)),
+          group.words, x: .linear("share", domain: 0...1.04), y: .categorical("", own.map(\.model.question.rawValue)),
           marks: [
-            .bars(values, interval: (ends.map(\.lowerBound), ends.map(\.upperBound)), label: "the model", horizontal: true),
+            .bars(values, interval: (ends.map(\.lowerBound), ends.map(\.upperBound)), label: isFirst ? "the model" : "", horizontal: true),
             .points(
-              own.map { $0.decoded.proportion.value ?? .nan }, own.indices.map(Double.init), label: "the judge on drawn scenes", radius: 3.5
+              own.map { $0.decoded.proportion.value ?? .nan }, own.indices.map(Double.init),
+              label: isFirst ? "the judge on drawn scenes" : "", radius: 3.5
             ),
           ])
       })
