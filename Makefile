@@ -18,7 +18,7 @@ PROMPT ?= a red house next to a green tree at night
 REPORT = out/explore.html
 
 .DEFAULT_GOAL := help
-.PHONY: help explore build test install uninstall setup lint format goldens fuzz bench bench-layout browser notebooks reports reference truth clean
+.PHONY: help explore build test install uninstall setup lint format goldens fuzz bench bench-layout browser notebooks reports reference truth judge clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,7 +52,7 @@ setup: ## install the Debian packages that are missing
 	@Scripts/setup
 
 goldens: $(VENV)/ready ## make the goldens of diffusers again (Tests/Goldens)
-	set -e; for script in random_numbers tokenizer samplers imaging tiny adapters embedded heatmaps attention patch studies lens features information inversion directions gradients adapter_training optimisers npy projections metrics extractors truth watermark tensorboard_events judge ticks palettes; do \
+	set -e; for script in random_numbers tokenizer samplers imaging tiny adapters embedded heatmaps attention patch studies lens features information inversion directions gradients adapter_training optimisers npy projections metrics extractors truth watermark tensorboard_events judge segmentation ticks palettes; do \
 	  echo "$$script"; $(VENV)/bin/python Tests/Goldens/make/$$script.py; done
 	$(VENV)/bin/python Tests/Goldens/make/sd15.py --tiny
 	git status --short Tests/Goldens
@@ -97,6 +97,12 @@ reference: build ## compute anew where the reference scenes lie in the model tha
 
 truth: build ## score the explanations of the model that comes with sdlab anew: what reports go by
 	$(BINARIES)/sdlab truth --scenes 600 --validation 300 -f -o reports/truth.html --evidence Resources/scenes-truth.json
+
+judge: build ## train the judge of scenes that comes with sdlab anew (a quarter of an hour)
+	rm -rf out/judge
+	$(BINARIES)/sdlab train classifier --half --out out/judge
+	rm -rf Resources/scenes-judge
+	cp -R out/judge/model Resources/scenes-judge
 
 clean: ## remove what was built
 	rm -rf .build .build-test .build-layout Fuzz/.build

@@ -64,7 +64,7 @@ public struct InceptionV3: @unchecked Sendable {
     for block in mixed6c { x = block(x) }
     x = mixed7a(x)
     for block in mixed7e { x = block(x) }
-    let features = x.pixelMean()
+    let features = x.meanOverPixels()
     return Output(features: features, logits: fc(features))
   }
 

@@ -15,20 +15,33 @@ extension Tensor {
     let shares = labels.map { Double(weights?[$0] ?? 1) }
     let all = shares.reduce(0, +)
     precondition(all > 0 && shares.allSatisfy { $0 >= 0 }, "crossEntropy: weights of \(all) in all")
-    var total = 0.0
-    for row in 0..<rows { total += shares[row] * (logSum(row) - Double(data[row * classes + labels[row]])) }
+    let losses = perRow { self.logSum($0) - Double(self.data[$0 * classes + labels[$0]]) }
+    let total = zip(shares, losses).reduce(0) { $0 + $1.0 * $1.1 }
     let out = Tensor([Float(total / all)], [1])
     guard records(self) else { return out }
     return out.recorded(from: [self]) { g in
       let gradient = Tensor(uninitialized: self.shape)
-      for row in 0..<rows {
-        let (factor, sum) = (Double(g.data[0]) * shares[row] / all, self.logSum(row))
-        for k in 0..<classes {
-          let i = row * classes + k
-          gradient.storage.pointer[i] = Float(factor * (exp(Double(self.data[i]) - sum) - (k == labels[row] ? 1 : 0)))
+      let target = gradient.storage.pointer
+      let seed = Double(g.data[0]) / all
+      parallel(rows, grain: 256) { range in
+        for row in range {
+          let (factor, sum) = (seed * shares[row], self.logSum(row))
+          for k in 0..<classes {
+            let i = row * classes + k
+            target[i] = Float(factor * (exp(Double(self.data[i]) - sum) - (k == labels[row] ? 1 : 0)))
+          }
         }
       }
       return [gradient]
+    }
+  }
+
+  /// A number for each row, on all threads.
+  private func perRow(_ body: (Int) -> Double) -> [Double] {
+    [Double](unsafeUninitializedCapacity: shape.rows) { out, count in
+      count = shape.rows
+      guard let target = out.baseAddress else { return }
+      parallel(count, grain: 256) { range in for row in range { target[row] = body(row) } }
     }
   }
 

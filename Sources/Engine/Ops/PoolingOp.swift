@@ -1,4 +1,4 @@
-/// Pooling of channels-last pictures, for networks that are only looked through: no gradient goes back.
+/// Pooling of windows, for networks that are only looked through: no gradient goes back.
 extension Tensor {
   /// The largest value of each window, `[n, h', w', c]` (torch's max_pool2d): what lies outside of the picture does not count.
   func maxPooled(_ kernel: Int, stride: Int, padding: Int = 0) -> Tensor {
@@ -8,19 +8,6 @@ extension Tensor {
   /// The mean of each window over the pixels that lie in the picture (torch's avg_pool2d with `count_include_pad=False`).
   func averagePooled(_ kernel: Int, stride: Int, padding: Int = 0) -> Tensor {
     pooled(kernel, stride: stride, padding: padding, start: 0, +, { sum, count in sum / Float(count) })
-  }
-
-  /// The mean over all pixels, `[n, c]`.
-  func pixelMean() -> Tensor {
-    let (n, c) = (shape[0], shape[3])
-    let pixels = shape[1] * shape[2]
-    let out = Tensor(uninitialized: [n, c])
-    for i in 0..<n {
-      var sums = [Double](repeating: 0, count: c)
-      for p in 0..<pixels { for k in 0..<c { sums[k] += Double(data[(i * pixels + p) * c + k]) } }
-      for k in 0..<c { out.storage.pointer[i * c + k] = Float(sums[k] / Double(pixels)) }
-    }
-    return out
   }
 
   @inline(__always)
@@ -54,5 +41,26 @@ extension Tensor {
     }
     withExtendedLifetime(self) {}
     return out
+  }
+}
+
+extension Tensor {
+  /// The mean over all pixels of each picture, `[n, h, w, c]` to `[n, c]` (torch's adaptive_avg_pool2d to one pixel).
+  func meanOverPixels() -> Tensor {
+    let (n, c) = (shape[0], shape[3])
+    let pixels = shape[1] * shape[2]
+    precondition(shape.rank == 4 && pixels > 0, "meanOverPixels: \(shape)")
+    let out = detached.blockSums(blocks: n) / Float(pixels)
+    guard records(self) else { return out }
+    return out.recorded(from: [self]) { g in
+      let gradient = Tensor(uninitialized: self.shape)
+      let target = gradient.storage.pointer
+      for image in 0..<n {
+        for pixel in 0..<pixels {
+          for i in 0..<c { target[(image * pixels + pixel) * c + i] = g.data[image * c + i] / Float(pixels) }
+        }
+      }
+      return [gradient]
+    }
   }
 }

@@ -1,8 +1,8 @@
-/// What the UNet is told of the prompt, for one run: embeddings of one row, repeated over the images of a batch.
+/// What the UNet is told of the prompt, for one run: embeddings of one row, repeated over the images of a batch, or a row an image.
 public struct Conditioning: Sendable {
-  /// `[1, tokens, width]`
+  /// `[1, tokens, width]`, or `[images, tokens, width]` for prompts of their own.
   public let prompt: Tensor
-  /// The same of the negative prompt, of equal length; nil without guidance.
+  /// `[1, tokens, width]` of the negative prompt, of equal length; nil without guidance.
   public let negative: Tensor?
   /// Warnings for the person: what was cut off.
   public let warnings: [String]
@@ -13,10 +13,10 @@ public struct Conditioning: Sendable {
     self.warnings = warnings
   }
 
-  func positive(rows: Int) -> Tensor { rows == 1 ? prompt : .concatenated(Array(repeating: prompt, count: rows)) }
+  func positive(rows: Int) -> Tensor { prompt.shape[0] == rows ? prompt : .concatenated(Array(repeating: prompt, count: rows)) }
 
   func both(rows: Int, _ negative: Tensor) -> Tensor {
-    .concatenated(Array(repeating: negative, count: rows) + Array(repeating: prompt, count: rows))
+    .concatenated(Array(repeating: negative, count: rows) + [positive(rows: rows)])
   }
 }
 
@@ -42,6 +42,13 @@ extension StableDiffusion {
     // Half a gigabyte that nobody needs while a large UNet works.
     if hasLargeUNet { source.weights.release("text_encoder") }
     return Conditioning(prompt: positive, negative: negative, warnings: prompts.compactMap(\.warning))
+  }
+
+  /// One prompt an image, for runs of `prompts.count` images; no emphasis, long prompts are cut.
+  public func conditioning(_ prompts: [String], negative: String? = nil) throws -> Conditioning {
+    Conditioning(
+      prompt: .concatenated(try prompts.map { try embedding(tokenize($0)) }),
+      negative: unet.config.timeCondProjDim == nil ? try negative.map { try embedding(tokenize($0)) } : nil)
   }
 
   /// The embedding of a tokenized prompt, `[1, chunks * length, width]`: each chunk is encoded by itself, emphasis weighs the rows.

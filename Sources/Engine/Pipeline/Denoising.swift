@@ -252,27 +252,27 @@ extension StableDiffusion {
   /// The request's prompt, negative prompt, clip skip, emphasis and long-prompt rule are not looked at; whether the run is guided is up to
   /// `conditioning.negative`, its scale to the request.
   /// - Parameters:
-  ///   - conditioning: embeddings `[1, tokens, width]` of this model's width; the negative of the same number of tokens.
+  ///   - conditioning: embeddings `[1, tokens, width]` of this model's width, or a row an image; the negative of the same number of tokens.
   ///   - original: asks the network a second time at every step, with these probes, and takes the predicted x0 from that answer; the direction back to
   ///     the noise stays that of the first (Asyrp: Kwon et al. 2023). For `ddim`.
   /// - Throws: `InputError` (usage) when shapes do not fit the model, or the sampler cannot tell x0 and direction apart.
   public func denoising(
     _ request: GenerationRequest, conditioning: Conditioning, probes: Probes? = nil, original: Probes? = nil
   ) throws -> Denoising {
-    try check(conditioning)
+    try check(conditioning, images: request.count)
     if let start = request.inverted { return try denoising(request, from: start, conditioning, probes, original: original) }
     return try Denoising(self, request, conditioning: conditioning, probes: probes, original: original)
   }
 
   /// Refuses embeddings that are not of this model's shape.
-  func check(_ conditioning: Conditioning) throws {
+  func check(_ conditioning: Conditioning, images: Int = 1) throws {
     let shape = conditioning.prompt.shape
     let width = unet.config.crossAttentionDim
-    guard shape.rank == 3, shape[0] == 1, shape[1] >= 1, shape[2] == width else {
+    guard shape.rank == 3, shape[0] == 1 || shape[0] == images, shape[1] >= 1, shape[2] == width else {
       throw InputError(.usage, "conditioning: expected [1, tokens, \(width)], found \(shape)")
     }
     if let negative = conditioning.negative {
-      guard negative.shape == shape else {
+      guard negative.shape == [1, shape[1], width] else {
         throw InputError(.usage, "conditioning: the negative is \(negative.shape), the prompt \(shape)", hint: "give both as many chunks")
       }
       guard unet.config.timeCondProjDim == nil else {

@@ -12,6 +12,8 @@ public struct Judgement: Sendable, Equatable {
     /// Centre of gravity, in cells; y points down.
     public let x: Double
     public let y: Double
+    /// Cells of each of its pieces, the largest first: cells that share a side belong together. Those below `smallestPiece` are left out.
+    public let pieces: [Int]
   }
 
   /// A setting as it looks: plain backgrounds are told apart by colour.
@@ -28,8 +30,13 @@ public struct Judgement: Sendable, Equatable {
   /// A noun on fewer cells is no part: edges between two things often look like a third.
   public static let fewestCells = 8
 
+  /// Share of the picture that a piece must fill to be a thing of its own: half of what the smallest things of the world do. Smaller ones are splinters at edges.
+  public static let smallestPiece = 0.012
+
   public let parts: [Part]
   public let backdrop: Backdrop
+  /// Of the maps.
+  public let cells: Int
 
   /// - Parameters:
   ///   - nouns: logits `[1 + nouns][cells]`, background first, nouns in the order of `Noun`.
@@ -42,6 +49,7 @@ public struct Judgement: Sendable, Equatable {
     precondition(backdrops.count == Backdrop.all.count, "\(backdrops.count) settings")
     precondition((nouns + colours).allSatisfy { $0.count == cells }, "maps of different sizes")
     precondition(width > 0 && cells > 0 && cells % width == 0, "\(cells) cells in rows of \(width)")
+    self.cells = cells
     var owned = [[Int]](repeating: [], count: nouns.count)
     for i in 0..<cells { owned[Self.largest(nouns.map { Double($0[i]) })].append(i) }
     parts = Noun.allCases.enumerated().compactMap { k, noun in
@@ -54,9 +62,29 @@ public struct Judgement: Sendable, Equatable {
       }
       return Part(
         noun: noun, cells: own.count, colour: ObjectColour.allCases[Self.largest(shares)],
-        x: Double(own.reduce(0) { $0 + $1 % width }) / Double(own.count), y: Double(own.reduce(0) { $0 + $1 / width }) / Double(own.count))
+        x: Double(own.reduce(0) { $0 + $1 % width }) / Double(own.count), y: Double(own.reduce(0) { $0 + $1 / width }) / Double(own.count),
+        pieces: Self.pieces(of: own, width: width, smallest: Self.smallestPiece * Double(cells)))
     }
     backdrop = Backdrop.all[Self.largest(backdrops.map(Double.init))]
+  }
+
+  /// Sizes of the connected pieces of a set of cells.
+  private static func pieces(of own: [Int], width: Int, smallest: Double) -> [Int] {
+    var left = Set(own)
+    var sizes: [Int] = []
+    for start in own where left.remove(start) != nil {
+      var size = 1
+      var pending = [start]
+      while let cell = pending.popLast() {
+        let x = cell % width
+        for near in [x > 0 ? cell - 1 : -1, x + 1 < width ? cell + 1 : -1, cell - width, cell + width] where left.remove(near) != nil {
+          size += 1
+          pending.append(near)
+        }
+      }
+      sizes.append(size)
+    }
+    return sizes.filter { Double($0) >= smallest }.sorted(by: >)
   }
 
   public func part(_ noun: Noun) -> Part? { parts.first { $0.noun == noun } }
@@ -74,6 +102,14 @@ public struct Judgement: Sendable, Equatable {
     case .below: -dy > 0.7 * abs(dx)
     case .next, .and: true
     }
+  }
+
+  /// The size of a noun's largest piece, by the radius that a thing of this kind has when it fills as much of the picture (`Noun.radius`): the nearest of
+  /// the three ranges that the world draws from, whose bounds are halfway between them. Things alone are drawn larger than in pairs.
+  /// - Returns: nil when it has no piece.
+  public func size(_ noun: Noun, alone: Bool) -> ObjectSize? {
+    guard let largest = part(noun)?.pieces.first else { return nil }
+    return ObjectSize(radius: noun.radius(filling: Double(largest) / Double(cells)), alone: alone)
   }
 
   /// The first of the largest.

@@ -3,13 +3,17 @@ public struct SceneScores: Sendable, Equatable {
   public enum Question: String, Sendable, CaseIterable, Codable {
     /// Every named noun is there.
     case noun
-    /// Every named noun is there in its colour.
+    /// Every named noun is there in its colour, as far as colours are told.
     case colour
+    /// Every named noun has the size that is told of it (`Judgement.size`).
+    case size
     case setting
     /// The things stand as the relation says; asked of pairs of different nouns with left, right, above or below.
     case relation
-    /// Every named noun is there and no other. A second copy of a named noun is not told from the first.
+    /// Every named noun is there as often as it is named (`Judgement.Part.pieces`), and no other noun is.
     case exactly
+    /// As many things as are named, whatever they are.
+    case count
   }
 
   /// Of the questions that were asked.
@@ -17,18 +21,28 @@ public struct SceneScores: Sendable, Equatable {
 
   public init() {}
 
-  public mutating func add(_ judged: Judgement, asked scene: Scene) {
-    let named = Set(scene.objects.map(\.noun))
-    let found = Set(judged.parts.map(\.noun))
-    note(.noun, named.isSubset(of: found))
-    // Two of a noun in different colours share their cells: only one colour can be read off them.
-    if named.count == scene.objects.count {
-      note(.colour, scene.objects.allSatisfy { judged.part($0.noun)?.colour == $0.colour })
+  /// - Parameter told: what the prompt says of the scene; a picture is not asked for what it was not told. Everything when nil.
+  public mutating func add(_ judged: Judgement, asked scene: Scene, told: Scene.Told? = nil) {
+    let told = told ?? Scene.Told(everythingOf: scene)
+    let named = scene.objects.map(\.noun)
+    let found = Dictionary(uniqueKeysWithValues: judged.parts.filter { !$0.pieces.isEmpty }.map { ($0.noun, $0.pieces.count) })
+    note(.noun, named.allSatisfy { judged.part($0) != nil })
+    // Two of a noun share their cells: only one colour and one size can be read off them.
+    if Set(named).count == named.count {
+      let objects = scene.objects.indices
+      let (coloured, sized) = (objects.filter { told.colours[$0] }, objects.filter { told.sizes[$0] })
+      if !coloured.isEmpty {
+        note(.colour, coloured.allSatisfy { judged.part(named[$0])?.colour == scene.objects[$0].colour })
+      }
+      if !sized.isEmpty {
+        note(.size, sized.allSatisfy { judged.size(named[$0], alone: named.count == 1) == scene.objects[$0].size })
+      }
     }
-    note(.setting, judged.backdrop == .init(setting: scene.setting, plain: scene.setting == .plain ? scene.plain : nil))
-    note(.exactly, named == found)
-    if scene.objects.count == 2, let relation = scene.relation, relation != .next, relation != .and,
-      let holds = judged.holds(relation, scene.objects[0].noun, scene.objects[1].noun)
+    if told.setting { note(.setting, judged.backdrop == .init(setting: scene.setting, plain: scene.setting == .plain ? scene.plain : nil)) }
+    note(.exactly, found == Dictionary(named.map { ($0, 1) }, uniquingKeysWith: +))
+    note(.count, found.values.reduce(0, +) == named.count)
+    if told.relation, named.count == 2, let relation = scene.relation, relation != .next, relation != .and,
+      let holds = judged.holds(relation, named[0], named[1])
     {
       note(.relation, holds)
     }

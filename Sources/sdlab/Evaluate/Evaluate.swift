@@ -5,12 +5,12 @@ import Foundation
 
 struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Measure how far generated pictures are from real ones, and how well they fit their prompts.",
+    abstract: "Measure how far generated pictures are from real ones, and how often they show what they were asked for.",
     discussion: """
       Pictures come as folders, which a network looks at (--extractor), or as feature files (.npy), a picture a row. Which network, and how pictures were resized for it, \
-      moves these numbers more than many a model does: compare only what one extractor made.
+      moves these numbers more than many a model does: compare only what one extractor made. `scenes` makes pictures and asks a judge.
       """,
-    subcommands: [FID.self, KID.self, IS.self, PrecisionRecallVerb.self, CLIPScoreVerb.self, FeaturesVerb.self])
+    subcommands: [FID.self, KID.self, IS.self, PrecisionRecallVerb.self, CLIPScoreVerb.self, FeaturesVerb.self, EvaluateScenes.self])
 }
 
 /// What the measures have in common.

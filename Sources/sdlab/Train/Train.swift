@@ -10,7 +10,7 @@ struct Train: ParsableCommand {
       A training has a folder of its own: settings, a log, curves, sample sheets, checkpoints, and in the end what was trained. The same command goes on where it \
       stopped, whatever stopped it, to the same weights as if nothing had.
       """,
-    subcommands: [TrainLDM.self, TrainLoRA.self, TrainTextualInversion.self])
+    subcommands: [TrainLDM.self, TrainLoRA.self, TrainTextualInversion.self, TrainClassifier.self])
 }
 
 /// How long, how fast, in what steps.
@@ -20,13 +20,13 @@ struct TrainingOptions: ParsableArguments {
     help: ArgumentHelp("The training's folder. A training of the same settings that is there goes on.", valueName: "dir"))
   var output: String
 
-  @Option(help: ArgumentHelp("Steps of the whole training, 1 to 10000000.", valueName: "n"))
-  var steps = 1000
+  @Option(help: ArgumentHelp("Steps of the whole training, 1 to 10000000. Default: 1000; of a classifier 3000.", valueName: "n"))
+  var steps: Int?
 
-  @Option(help: ArgumentHelp("Examples a step, 1 to 4096.", valueName: "n"))
-  var batch = 16
+  @Option(help: ArgumentHelp("Examples a step, 1 to 4096. Default: 16; of a classifier 24.", valueName: "n"))
+  var batch: Int?
 
-  @Option(help: ArgumentHelp("Highest learning rate. Default: 2e-4 for ldm, 1e-3 for lora, 5e-3 for textual-inversion.", valueName: "x"))
+  @Option(help: ArgumentHelp("Highest learning rate. Default: 2e-4 for ldm, 1e-3 for lora, 5e-3 for textual-inversion, 3e-3 for classifier.", valueName: "x"))
   var rate: Double?
 
   @Option(help: ArgumentHelp("Steps until the highest rate is reached; then half a cosine down.", valueName: "n"))
@@ -55,9 +55,9 @@ struct TrainingOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Checkpoints that are kept.", valueName: "n"))
   var keep = 2
 
-  /// - Parameter usual: the rate where none is given.
-  func settings(rate usual: Double) throws -> TrainerSettings {
-    let rate = rate ?? usual
+  /// - Parameters: what the training takes where nothing was given.
+  func settings(steps usualSteps: Int = 1000, batch usualBatch: Int = 16, rate usualRate: Double = 2e-4) throws -> TrainerSettings {
+    let (steps, batch, rate) = (steps ?? usualSteps, batch ?? usualBatch, rate ?? usualRate)
     func demand(_ isFine: Bool, _ option: String, _ value: String, _ range: String) throws {
       guard isFine else { throw InputError(.usage, "--\(option) \(value): expected \(range)") }
     }

@@ -27,7 +27,7 @@ struct TrainingFolder {
 
   /// Opens a folder, or makes it.
   /// - Throws: `InputError` when there is something else, or a training with other settings.
-  init(_ url: URL, _ record: Record, kept: Int) throws {
+  init<Record: Codable>(_ url: URL, _ record: Record, kept: Int) throws {
     self.url = url
     checkpoints = Checkpoints(url.appendingPathComponent("checkpoints"), kept: kept)
     let file = url.appendingPathComponent("training.json")
@@ -63,8 +63,8 @@ struct TrainingFolder {
   }
 
   /// `batch 8, not 16`.
-  private static func differences(_ old: Record, _ new: Record) -> [String] {
-    func fields(_ record: Record) -> [String: Any] {
+  private static func differences(_ old: some Encodable, _ new: some Encodable) -> [String] {
+    func fields(_ record: some Encodable) -> [String: Any] {
       guard let data = try? JSONEncoder().encode(record) else { return [:] }
       return ((try? JSONSerialization.jsonObject(with: data)) as? [String: Any]) ?? [:]
     }
@@ -130,7 +130,7 @@ struct TrainingFolder {
   }
 
   /// The curves.
-  func draw(_ lines: [Line], title: String) throws {
+  func draw(_ lines: [Line], title: String, measure: String = "weighted squared error") throws {
     guard lines.count > 1 else { return }
     let x = lines.map { Double($0.step) }
     // A running mean over a fiftieth of the steps: single batches are noisy.
@@ -148,7 +148,7 @@ struct TrainingFolder {
         .line(known.map { Double($0.step) }, known.map { $0.validation ?? .nan }, label: "validation, averaged weights", dots: true))
     }
     let figure = Figure(
-      title: title, subtitle: "weighted squared error", width: 640,
+      title: title, subtitle: measure, width: 640,
       panels: [
         Panel("loss", x: .linear("step"), y: .log("loss"), marks: marks),
         Panel("learning rate", x: .linear("step"), y: .linear("rate", zero: true), marks: [.line(x, lines.map(\.rate))]),

@@ -1,0 +1,214 @@
+import ArgumentParser
+import Engine
+import Foundation
+import Plots
+import Training
+
+struct TrainClassifier: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "classifier",
+    abstract: "Train the judge of the scenes world: a network that says what is where in a picture.",
+    discussion: """
+      A small segmentation network, on scenes of all combinations, held-out ones too, that are drawn as it goes. `sdlab evaluate scenes` asks it what a model's pictures show. \
+      Its card says how often it is right on scenes that it has not seen, as they are drawn and as they come back from the small model's autoencoder.
+
+      Examples:
+        sdlab train classifier --out judge
+        sdlab evaluate scenes --judge judge/model
+      """)
+
+  @Option(help: ArgumentHelp("What it learns to judge: scenes is all there is.", valueName: "scenes"))
+  var data = "scenes"
+
+  @Option(help: ArgumentHelp("Seed of the scenes.", valueName: "k"))
+  var dataSeed: UInt64 = 2000
+
+  @Option(help: ArgumentHelp("Channels of the network's first level, a multiple of 4 from 4 to 512.", valueName: "n"))
+  var width = 24
+
+  @Option(help: ArgumentHelp("Unseen scenes that the card's numbers are measured on, 40 to 100000.", valueName: "n"))
+  var test = 2000
+
+  @Flag(help: "Write the model's weights in half precision.") var half = false
+  @Flag(help: "Compute and write nothing; say what it would take.") var dryRun = false
+
+  @OptionGroup(title: "Training") var training: TrainingOptions
+  @OptionGroup(title: "Reports") var report: ReportOptions
+
+  func run() throws {
+    let settings = try training.settings(steps: 3000, batch: 24, rate: 3e-3)
+    guard data == "scenes" else {
+      throw InputError(.usage, "--data \(data): expected scenes", hint: "the judge knows the scenes world only")
+    }
+    guard (4...512).contains(width), width % 4 == 0 else {
+      throw InputError(.usage, "--width \(width): expected a multiple of 4 from 4 to 512")
+    }
+    guard (40...100_000).contains(test) else { throw InputError(.usage, "--test \(test): expected 40 to 100000") }
+    if dryRun { return try plan(settings) }
+    try ClassifierTraining(self, settings).run()
+  }
+
+  private func plan(_ settings: TrainerSettings) throws {
+    let objective = JudgeObjective(SceneJudge.config(width: width), seed: dataSeed)
+    var trainer = Trainer(SegmentationNet.parameters(objective.config).initialised(seed: settings.seed), settings)
+    var best = Double.infinity
+    for _ in 0..<2 {
+      let start = ContinuousClock.now
+      _ = try trainer.advance { try objective.loss($0, step: $1, batch: settings.batch) }
+      best = min(best, seconds(.now - start))
+    }
+    struct Plan: Encodable {
+      let trained: Int
+      let secondsPerStep: Double
+      let seconds: Double
+    }
+    let plan = Plan(trained: trainer.parameters.count, secondsPerStep: best, seconds: best * Double(settings.steps))
+    if report.json { return try StandardOutput.json(plan) }
+    try StandardOutput.line(
+      table([
+        ["trained", "\(grouped(plan.trained)) parameters on \(grouped(settings.steps * settings.batch)) scenes of seed \(dataSeed)"],
+        ["time", "\(duration(plan.seconds)): \(grouped(settings.steps)) steps of \(duration(best))"],
+      ]))
+  }
+}
+
+/// A training of a judge under way.
+private struct ClassifierTraining {
+  private let verb: TrainClassifier
+  private let settings: TrainerSettings
+  private let objective: JudgeObjective
+  private let folder: TrainingFolder
+
+  private struct Record: Codable {
+    var kind = "classifier"
+    let data: String
+    let width: Int
+    let test: Int
+    let half: Bool
+    let trainer: TrainerSettings
+    let objective: JudgeObjective.Settings
+    /// The number of threads decides the last bits.
+    let threads: Int
+  }
+
+  init(_ verb: TrainClassifier, _ settings: TrainerSettings) throws {
+    (self.verb, self.settings) = (verb, settings)
+    objective = JudgeObjective(SceneJudge.config(width: verb.width), seed: verb.dataSeed)
+    folder = try TrainingFolder(
+      URL(fileURLWithPath: verb.training.output),
+      Record(
+        data: "scenes of seed \(verb.dataSeed), all combinations", width: verb.width, test: verb.test, half: verb.half, trainer: settings,
+        objective: objective.settings, threads: Threads.count), kept: verb.training.keep)
+  }
+
+  func run() throws {
+    let started = ContinuousClock.now
+    var trainer = Trainer(SegmentationNet.parameters(objective.config).initialised(seed: settings.seed), settings)
+    if let step = folder.checkpoints.steps.last { try trainer.restore(from: folder.checkpoints.state(step)) }
+    let resumed = trainer.step
+    var lines = try folder.lines(upTo: resumed)
+    if resumed > 0, !verb.report.quiet { Terminal.line("goes on from step \(grouped(resumed)) of \(grouped(settings.steps))") }
+    let events = try trainer.isDone ? nil : EventLog(folder.url, after: resumed)
+    var bar = ProgressBar("training", total: settings.steps - resumed, quiet: verb.report.quiet)
+    while !trainer.isDone {
+      let done = try trainer.advance { try objective.loss($0, step: $1, batch: settings.batch) }
+      let isCheckpoint = trainer.isDone || trainer.step % verb.training.checkpoint == 0
+      let line = TrainingFolder.Line(done, validation: isCheckpoint ? try validation(trainer) : nil)
+      lines.append(line)
+      try folder.append(line)
+      try events?.append(line)
+      bar.name = "training, loss \(decimal(Self.recent(lines), 4))"
+      bar.advance()
+      if isCheckpoint {
+        try folder.checkpoints.write(trainer) { try SceneJudge.write(trainer.result, objective.config, half: verb.half, to: $0) }
+        try folder.draw(
+          lines, title: "Training of \(folder.url.lastPathComponent)", measure: "cross entropy of nouns, colours and settings")
+      }
+    }
+    try finish(trainer, lines, seconds: seconds(.now - started), steps: settings.steps - resumed)
+  }
+
+  private static func recent(_ lines: [TrainingFolder.Line]) -> Double {
+    let last = lines.suffix(50)
+    return last.reduce(0) { $0 + $1.loss } / Double(max(1, last.count))
+  }
+
+  /// On scenes of another seed, as they are drawn.
+  private func validation(_ trainer: Trainer) throws -> Double {
+    let frozen = trainer.result.recorded { _ in false }
+    let (count, size) = (128, 32)
+    let losses = try stride(from: 0, to: count, by: size).map { first in
+      try objective.loss(
+        frozen, scenes: (first..<first + size).map { Scene.sample(seed: verb.dataSeed &+ 1, index: $0, heldOut: .allowed) })
+    }
+    return losses.reduce(0) { $0 + Double($1.array[0]) } / Double(losses.count)
+  }
+
+  private func finish(_ trainer: Trainer, _ lines: [TrainingFolder.Line], seconds: Double, steps: Int) throws {
+    let place = folder.url.appendingPathComponent("model")
+    let atomic = try AtomicFolder(place)
+    try SceneJudge.write(trainer.result, objective.config, half: verb.half, to: atomic.temporary)
+    // Measured on what was written: rounding counts.
+    let judge = try SceneJudge(folder: atomic.temporary)
+    let test = try SceneExamination(
+      judge, scenes: SceneExamination.balanced(verb.test, seed: verb.dataSeed &+ 2), vae: StableDiffusion().vae, quiet: verb.report.quiet)
+    try AtomicFile.write(Data(card(trainer, lines, test).utf8), to: atomic.temporary.appendingPathComponent("README.md"))
+    try atomic.commit()
+    guard verb.report.json else { return try StandardOutput.line(place.relativePath) }
+    struct Outcome: Encodable {
+      let model: String
+      let steps: Int
+      let loss: Double
+      let validationLoss: Double?
+      let seconds: Double
+      let examplesPerSecond: Double?
+      let accuracy: [SceneTable.Row]
+      let accuracyThroughVAE: [SceneTable.Row]
+    }
+    try StandardOutput.json(
+      Outcome(
+        model: place.relativePath, steps: trainer.step, loss: Self.recent(lines), validationLoss: lines.last?.validation, seconds: seconds,
+        examplesPerSecond: steps > 0 ? Double(steps * settings.batch) / seconds : nil, accuracy: test.drawn.rows,
+        accuracyThroughVAE: test.decoded.rows))
+  }
+
+  private func card(_ trainer: Trainer, _ lines: [TrainingFolder.Line], _ test: SceneExamination) -> String {
+    let o = objective.settings
+    let rows = zip(test.drawn.rows, test.decoded.rows).map { drawn, decoded in
+      "| \(drawn.group.words) | \(drawn.question.rawValue) | \(drawn.text) | \(decoded.text) | \(drawn.total) |"
+    }
+    return """
+      # \(folder.url.lastPathComponent)
+
+      A judge of the scenes world trained with sdlab \(Sdlab.version): a segmentation network that says which noun and which colour is where in a picture of \
+      \(SceneJudge.side)x\(SceneJudge.side), and which setting it is.
+
+      | | |
+      | --- | --- |
+      | network | three levels of \(verb.width), \(2 * verb.width) and \(4 * verb.width) channels, group norms and SiLU; \(grouped(trainer.parameters.count)) parameters\(verb.half ? ", in half precision" : "") |
+      | data | \(grouped(trainer.step * settings.batch)) scenes of seed \(verb.dataSeed), all combinations, held-out ones too, each seen once |
+      | changes | light, contrast and saturation by up to \(decimal(100 * o.jitter, 0)) %, softened in \(decimal(100 * o.blur, 0)) %, noise of a deviation up to \(decimal(o.noise, 2)) |
+      | objective | cross entropy of nouns (background half) and colours, and 0.3 of the settings' |
+      | optimiser | \(settings.optimiser.rawValue), rate \(settings.rate) after \(settings.warmUp) steps, then half a cosine; decay \(settings.decay), gradients clipped at \(settings.clip); moving average, factor \(settings.average) |
+      | loss | \(decimal(Self.recent(lines), 4)) in training (mean of the last steps), \(lines.last?.validation.map { decimal($0, 4) } ?? "unknown") on scenes as they are drawn |
+      | seed | \(settings.seed) |
+
+      ## How often it is right
+
+      On scenes of another seed, as they are drawn and as they come back from the autoencoder of the model that comes with sdlab. In percent, with 95 % intervals (Wilson's score).
+
+      | scenes | question | drawn | through the VAE | n |
+      | --- | --- | --- | --- | --- |
+      \(rows.joined(separator: "\n"))
+
+      noun, colour, size: of every object. exactly: the named nouns as often as named, and no other. count: as many things as there are. Size and count are read off areas and connected pieces: \
+      things that hide or touch each other make most of their mistakes.
+
+      """
+  }
+}
+
+extension Trainer {
+  /// The averaged weights, or the last where there is no average. For trainings that freeze nothing.
+  fileprivate var result: Parameters { settings.average > 0 ? average.values : parameters }
+}
