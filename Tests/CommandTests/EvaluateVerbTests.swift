@@ -71,6 +71,13 @@ import Testing
       .json()
     let parts = try place.run("evaluate", "kid", "--real", "r.npy", "--fake", "f.npy", "--bootstrap", "0", "--json").json()
     #expect(whole["value"] as? Double == parts["value"] as? Double && whole["columns"] as? Int == 12 && whole["real"] as? Int == 6)
+    // The judge of scenes needs no weights of anybody's.
+    let scenes = try place.run(
+      "evaluate", "fid", "--real", pictures[0], "--fake", pictures[0], "--extractor", "scenes", "--bootstrap", "0", "--json", "-q"
+    ).json()
+    #expect(abs(scenes["value"] as? Double ?? 1) < 1e-3 && scenes["columns"] as? Int == 96)
+    let spread = try place.run("evaluate", "is", "--fake", pictures[0], "--extractor", "scenes", "--bootstrap", "0", "--json", "-q").json()
+    #expect((1...16).contains(spread["value"] as? Double ?? 0) && spread["columns"] as? Int == 16)
     expectError(try place.run(["evaluate", "kid", "--real", "r.npy", "--fake", "f.npy"] + options), 64, "both sets are features already")
     expectError(try place.run(["evaluate", "is", "--fake", pictures[0]] + options), 64, "it has no classes")
     expectError(

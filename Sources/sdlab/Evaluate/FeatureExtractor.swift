@@ -2,19 +2,22 @@ import Analysis
 import ArgumentParser
 import Engine
 import Foundation
+import Training
 
 /// What looks at pictures for a measure.
 enum FeatureExtractor {
   case inception(InceptionV3)
   case clip(CLIP)
+  case scenes(SceneJudge)
 
-  enum Name: String, ExpressibleByArgument, CaseIterable { case inception, clip }
+  enum Name: String, ExpressibleByArgument, CaseIterable { case inception, clip, scenes }
 
   /// `[n, features]`
   func features(_ pictures: [Picture]) throws -> Tensor {
     switch self {
     case .inception(let network): network(pictures).features
     case .clip(let clip): try clip.embeddings(pictures)
+    case .scenes(let judge): judge.features(of: Self.sceneSized(pictures))
     }
   }
 
@@ -23,7 +26,13 @@ enum FeatureExtractor {
     switch self {
     case .inception(let network): return network(pictures).logits
     case .clip: throw Self.noClasses
+    case .scenes(let judge): return judge.logits(of: Self.sceneSized(pictures))
     }
+  }
+
+  /// As the judge sees pictures, -1 to 1; larger ones are made smaller with antialiasing.
+  private static func sceneSized(_ pictures: [Picture]) -> Tensor {
+    .concatenated(pictures.map { $0.bicubic(width: SceneJudge.side, height: SceneJudge.side).map { $0 / 127.5 - 1 } })
   }
 
   fileprivate static let noClasses = InputError(
@@ -34,14 +43,15 @@ enum FeatureExtractor {
 struct ExtractorOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "What looks at the pictures of a folder: inception (the network that FID is defined with) or clip. Default: inception.",
+      "What looks at the pictures of a folder: inception (the network that FID is defined with), clip, or scenes (the judge of the scenes world). Default: inception.",
       valueName: "name"))
   var extractor: FeatureExtractor.Name?
 
   @Option(
     help: ArgumentHelp(
       "Its weights. Of inception: pytorch-fid's file pt_inception-2015-12-05-6726825d.pth, by default where torch keeps it. Of clip: a folder or a hub name in the local "
-        + "cache, by default openai/clip-vit-large-patch14.", valueName: "file|dir|name"))
+        + "cache, by default openai/clip-vit-large-patch14. Of scenes: a judge's folder, by default the one that comes with the program.",
+      valueName: "file|dir|name"))
   var extractorWeights: String?
 
   var isGiven: Bool { extractor != nil || extractorWeights != nil }
@@ -56,6 +66,7 @@ struct ExtractorOptions: ParsableArguments {
     switch extractor ?? .inception {
     case .inception: .inception(try InceptionV3(extractorWeights.map { URL(fileURLWithPath: $0) } ?? Self.inceptionFile()))
     case .clip: .clip(try CLIP(extractorWeights ?? CLIPOptions.usual))
+    case .scenes: .scenes(try extractorWeights.map { try SceneJudge(folder: URL(fileURLWithPath: $0)) } ?? SceneJudge.embedded())
     }
   }
 

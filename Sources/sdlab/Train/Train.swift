@@ -26,7 +26,9 @@ struct TrainingOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Examples a step, 1 to 4096. Default: 16; of a classifier 24.", valueName: "n"))
   var batch: Int?
 
-  @Option(help: ArgumentHelp("Highest learning rate. Default: 2e-4 for ldm, 1e-3 for lora, 5e-3 for textual-inversion, 3e-3 for classifier.", valueName: "x"))
+  @Option(
+    help: ArgumentHelp(
+      "Highest learning rate. Default: 2e-4 for ldm, 1e-3 for lora, 5e-3 for textual-inversion, 3e-3 for classifier.", valueName: "x"))
   var rate: Double?
 
   @Option(help: ArgumentHelp("Steps until the highest rate is reached; then half a cosine down.", valueName: "n"))
