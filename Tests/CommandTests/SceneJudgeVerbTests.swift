@@ -39,15 +39,15 @@ import Testing
     let other = try place.run(Self.options.map { $0 == "8" ? "12" : $0 } + ["--out", "whole"])
     expectError(other, 64, "its width is 8, not 12")
 
-    // What has learnt next to nothing finds next to nothing, also in what is drawn without fault.
+    // What has learnt next to nothing does not know what is there and what is not, also in what is drawn without fault.
     let judged = try place.run(
       "evaluate", "scenes", "--judge", "whole/model", "--prompts", "16", "--steps", "1", "--guidance", "1", "--json", "-q")
     #expect(judged.code == 0, "\(judged.errors)")
     let rows = try #require(try judged.json()["rows"] as? [[String: Any]])
     let drawn = rows.compactMap { row in
-      (row["model"] as? [String: Any])?["question"] as? String == "noun" ? row["judgeDrawn"] as? Double : nil
+      (row["model"] as? [String: Any])?["question"] as? String == "exactly" ? row["judge_drawn"] as? Double : nil
     }
-    #expect(drawn.count == 4 && drawn.allSatisfy { $0 < 0.8 })
+    #expect(drawn.count == 4 && drawn.allSatisfy { $0 < 0.6 })
   }
 
   /// The table, its files, and the same seed twice; pictures of few steps are worse than drawn scenes.
@@ -68,7 +68,7 @@ import Testing
         let (value, low, high) = (model["value"] as? Double ?? -1, model["low"] as? Double ?? 2, model["high"] as? Double ?? -1)
         #expect(low <= value && value <= high && low >= 0 && high <= 1)
       }
-      if model["question"] as? String == "noun" { #expect((row["judgeDrawn"] as? Double ?? 0) >= 0.8) }
+      if model["question"] as? String == "noun" { #expect((row["judge_drawn"] as? Double ?? 0) >= 0.8) }
     }
     let csv = try String(contentsOf: place.url("table.csv"), encoding: .utf8).split(separator: "\n")
     #expect(csv.count == 27 && csv[0].hasPrefix("objects,held_out,question,n,right") && csv[1].hasPrefix("1,false,noun,6,"))
@@ -80,6 +80,25 @@ import Testing
     #expect(html.contains("How often pictures are right") && html.contains("The first pictures"))
     #expect(try place.run(options + ["-o", "figure.png"]).code == 0)
     #expect(try Picture(url: place.url("figure.png")).width > 1000)
+  }
+
+  /// A model with weights drawn anew makes pictures of nothing: right at chance at best, while the judge stays right about drawn scenes.
+  @Test func randomWeightsScoreAtChance() throws {
+    let place = try Workplace()
+    let trained = try place.run(
+      "train", "ldm", "--scratch", "--examples", "2", "--batch", "1", "--steps", "1", "--samples", "", "--out", "new", "-q")
+    #expect(trained.code == 0, "\(trained.errors)")
+    let result = try place.run("evaluate", "scenes", "--model", "new/model", "--prompts", "40", "--steps", "3", "--json", "-q")
+    #expect(result.code == 0, "\(result.errors)")
+    var (right, asked, drawn) = (0, 0, 0.0)
+    for row in try #require(try result.json()["rows"] as? [[String: Any]]) {
+      let model = try #require(row["model"] as? [String: Any])
+      guard model["question"] as? String == "noun" || model["question"] as? String == "exactly" else { continue }
+      right += model["right"] as? Int ?? 1000
+      asked += model["n"] as? Int ?? 0
+      drawn += (row["judge_drawn"] as? Double ?? 0) / 8
+    }
+    #expect(asked == 80 && right < 20 && drawn > 0.9, "\(right) of \(asked), \(drawn)")
   }
 
   @Test func mistakesComeBeforeWork() throws {
@@ -96,7 +115,7 @@ import Testing
     expectError(try place.run("evaluate", "scenes", "-o", "there.csv", "-q"), 73, "is there already")
     #expect(
       try place.run("train", "classifier", "--width", "8", "--batch", "2", "--out", "x", "--dry-run").output.contains(
-        "parameters on 6000 scenes"))
+        "parameters on 6,000 scenes"))
     #expect(try place.files() == ["there.csv"])
   }
 }
