@@ -136,7 +136,7 @@ public struct ContactSheet: Sendable {
     try Text(title, font: theme.font, .init(size: em * 1.5, colour: theme.text, bold: true, lines: 3), width: width, on: surface)
   }
   private func subtitleText(width: Double, on surface: Surface) throws -> Text {
-    try Text(subtitle, font: theme.font, .init(size: em, colour: theme.quietText, lines: 3), width: width, on: surface)
+    try Text(subtitle, font: theme.font, .init(size: em, colour: theme.quietText, lines: 6), width: width, on: surface)
   }
   private func columnLabel(_ text: String, width: Double, on surface: Surface) throws -> Text {
     try Text(text, font: theme.font, .init(size: em, colour: theme.text, alignment: .centre, lines: 3), width: width, on: surface)

@@ -5,12 +5,12 @@ import Training
 
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Train here: a whole small model, a LoRA for a large one, or a word.",
+    abstract: "Train here: a whole small model, a LoRA for a large one, a word, or the judge of scenes.",
     discussion: """
       A training has a folder of its own: settings, a log, curves, sample sheets, checkpoints, and in the end what was trained. The same command goes on where it \
       stopped, whatever stopped it, to the same weights as if nothing had.
       """,
-    subcommands: [TrainLDM.self, TrainLoRA.self, TrainTextualInversion.self, TrainClassifier.self])
+    subcommands: [TrainLDM.self, TrainLoRA.self, TrainTextualInversion.self, TrainClassifier.self, TrainSweep.self])
 }
 
 /// How long, how fast, in what steps.
