@@ -116,8 +116,10 @@ struct TrainSweep: ParsableCommand {
     do { try process.run() } catch { throw InputError(.missing, "sdlab cannot be started again: \(error.localizedDescription)") }
     let data = pipe.fileHandleForReading.readDataToEndOfFile()
     process.waitUntilExit()
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
     guard process.terminationReason == .exit, process.terminationStatus == 0,
-      var outcome = try? JSONDecoder().decode(Outcome.self, from: data)
+      var outcome = try? decoder.decode(Outcome.self, from: data)
     else {
       throw InputError(
         .badData, "\(trial.name): the training ended with \(process.terminationStatus)",
