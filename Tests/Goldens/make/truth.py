@@ -91,8 +91,8 @@ def watched(pipe, x, prompt, timesteps, seed):
     return kept
 
 
-def changes(pipe, x, prompt, word, t, seed):
-    """Knock-out and gradient times input, in double precision, the derivative over a far shorter way than sdlab's."""
+def asked(pipe, x, prompt, word, t, seed):
+    """The UNet in double precision, the noised picture, the prompt's embedding and the same without the word."""
     unet = pipe.unet.double()
     unet.set_attn_processor(AttnProcessor())
     text, empty = (pipe.encode_prompt([p], "cpu", 1, False)[0].double() for p in (prompt, ""))
@@ -101,7 +101,12 @@ def changes(pipe, x, prompt, word, t, seed):
         without[0, p] = empty[0, max(2, p)]
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed)).double()
     abar = DDPMScheduler.from_config(pipe.scheduler.config).alphas_cumprod.double()
-    z = noised(x.double(), t, abar, noise)
+    return unet, noised(x.double(), t, abar, noise), text, without
+
+
+def changes(pipe, x, prompt, word, t, seed):
+    """Knock-out and gradient times input, in double precision, the derivative over a far shorter way than sdlab's."""
+    unet, z, text, without = asked(pipe, x, prompt, word, t, seed)
     eps = lambda c: unet(z, t, encoder_hidden_states=c).sample[0]
     d = text - without
     out = {"knockout": (eps(text) - eps(without)).norm(dim=0), "gradient": ((eps(text + STEP * d) - eps(text - STEP * d)) / (2 * STEP)).norm(dim=0)}
@@ -111,15 +116,7 @@ def changes(pipe, x, prompt, word, t, seed):
 
 def gradcam(pipe, x, prompt, word, t, seed, site):
     """Class activation maps of an up block's features, in double precision, by torch's autograd."""
-    unet = pipe.unet.double()
-    unet.set_attn_processor(AttnProcessor())
-    text, empty = (pipe.encode_prompt([p], "cpu", 1, False)[0].double() for p in (prompt, ""))
-    without = text.clone()
-    for p in places(pipe, prompt, word):
-        without[0, p] = empty[0, max(2, p)]
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed)).double()
-    abar = DDPMScheduler.from_config(pipe.scheduler.config).alphas_cumprod.double()
-    z = noised(x.double(), t, abar, noise)
+    unet, z, text, without = asked(pipe, x, prompt, word, t, seed)
     kept = []
     def keep(_, __, out):
         kept.append(out.detach().requires_grad_())
