@@ -79,6 +79,9 @@ import Testing
     #expect(loss > 0.1)
     #expect(try Picture(url: place.url("new/samples.png")).width > 300)
     #expect(try place.run("inspect", "new/model").code == 0)
+    // transformers goes by what the config says: the weights are float32 now.
+    let config = try String(contentsOf: place.url("new/model/text_encoder/config.json"), encoding: .utf8)
+    #expect(config.contains(#""torch_dtype": "float32""#) && config.contains(#""dtype": "float32""#) && !config.contains("float16"))
   }
 
   @Test func mistakesComeBeforeWork() throws {

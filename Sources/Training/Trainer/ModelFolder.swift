@@ -8,6 +8,13 @@ public enum ModelFolder {
     "unet": "diffusion_pytorch_model.safetensors", "vae": "diffusion_pytorch_model.safetensors", "text_encoder": "model.safetensors",
   ]
 
+  /// transformers loads a network in the precision that its config names: with one in half precision and another in float32 a pipeline would not run.
+  private static func nameFloat32(_ config: URL) throws {
+    guard let text = try? String(contentsOf: config, encoding: .utf8) else { return }
+    let named = text.replacing(/("(?:torch_)?dtype"\s*:\s*)"[a-z0-9]+"/) { "\($0.output.1)\"float32\"" }
+    if named != text { try AtomicFile.write(Data(named.utf8), to: config) }
+  }
+
   /// Copies the model's folder and writes the networks that `parameters` has weights of, in float32.
   ///
   /// - Parameters:
@@ -38,6 +45,7 @@ public enum ModelFolder {
         tensors.map { (String($0.0.dropFirst(prefix.count)), .tensor($0.1)) }, metadata: ["format": "pt"],
         to: place.appendingPathComponent(file))
     }
+    for network in files.keys { try nameFloat32(folder.appendingPathComponent(network).appendingPathComponent("config.json")) }
     if let card { try AtomicFile.write(Data(card.utf8), to: folder.appendingPathComponent("README.md")) }
   }
 }

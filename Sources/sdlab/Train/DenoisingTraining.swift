@@ -57,54 +57,26 @@ struct DenoisingTraining {
   }
 
   func run() throws {
-    let started = ContinuousClock.now
     var trainer = Trainer(plan.parameters, settings, where: objective.isTrained)
-    let resumed = try resume(&trainer)
-    var lines = try folder.lines(upTo: trainer.step)
-    if resumed > 0, !quiet { Terminal.line("goes on from step \(grouped(resumed)) of \(grouped(settings.steps))") }
-    let events = try trainer.isDone ? nil : EventLog(folder.url, after: resumed)
-    var bar = ProgressBar("training", total: settings.steps - resumed, quiet: quiet)
-    while !trainer.isDone {
+    let loop = TrainingLoop(folder: folder, settings: settings, checkpoint: plan.training.checkpoint, quiet: quiet)
+    let outcome = try loop.run(&trainer) { trainer in
       let batch = try train.batch(trainer.step, size: settings.batch, seed: settings.seed)
       let rows = try batch.captions.map { try ids($0) }
-      let done = try trainer.advance { parameters, step in
+      return try trainer.advance { parameters, step in
         try objective.loss(parameters, latents: batch.latents, ids: rows, empty: ids.empty, step: step)
       }
-      let isCheckpoint = trainer.isDone || trainer.step % plan.training.checkpoint == 0
-      let line = TrainingFolder.Line(done, validation: isCheckpoint ? try validation(trainer) : nil)
-      lines.append(line)
-      try folder.append(line)
-      try events?.append(line)
-      bar.name = "training, loss \(decimal(Self.recent(lines), 4))"
-      bar.advance()
-      if isCheckpoint { try keep(trainer, lines, events) }
+    } validation: {
+      try validation($0)
+    } keep: {
+      try keep($0, $1, $2)
     }
-    try finish(trainer, lines, seconds: seconds(.now - started), steps: settings.steps - resumed)
-  }
-
-  private static func recent(_ lines: [TrainingFolder.Line]) -> Double {
-    let last = lines.suffix(50)
-    return last.reduce(0) { $0 + $1.loss } / Double(max(1, last.count))
-  }
-
-  /// From the newest checkpoint.
-  private func resume(_ trainer: inout Trainer) throws -> Int {
-    guard let step = folder.checkpoints.steps.last else { return 0 }
-    try trainer.restore(from: folder.checkpoints.state(step))
-    return step
-  }
-
-  /// The averaged weights, or the last where there is no average.
-  private func weights(_ trainer: Trainer) -> Parameters {
-    guard settings.average > 0 else { return trainer.parameters }
-    let averaged = Dictionary(uniqueKeysWithValues: zip(trainer.average.values.names, trainer.average.values.values))
-    return Parameters(zip(trainer.parameters.names, trainer.parameters.values).map { ($0, averaged[$0] ?? $1) })
+    try finish(trainer, outcome.lines, seconds: outcome.seconds, steps: outcome.steps)
   }
 
   /// On examples that are never trained with, always with the same noises.
   private func validation(_ trainer: Trainer) throws -> Double? {
     guard let held else { return nil }
-    let frozen = weights(trainer).recorded { _ in false }
+    let frozen = trainer.result.recorded { _ in false }
     var (sum, count) = (0.0, 0)
     let size = 16
     for start in stride(from: 0, to: held.indices.count, by: size) {
@@ -120,7 +92,7 @@ struct DenoisingTraining {
 
   private func keep(_ trainer: Trainer, _ lines: [TrainingFolder.Line], _ events: EventLog?) throws {
     try folder.checkpoints.write(trainer) { place in
-      try subject.write(weights(trainer), objective, card: card(trainer, lines), to: place)
+      try subject.write(trainer.result, objective, card: card(trainer, lines), to: place)
     }
     try folder.draw(lines, title: "Training of \(folder.url.lastPathComponent)")
     try sheet(folder.checkpoints.url(trainer.step), step: trainer.step, events)
@@ -152,7 +124,7 @@ struct DenoisingTraining {
   private func card(_ trainer: Trainer, _ lines: [TrainingFolder.Line]) -> String {
     let o = objective.settings
     let known = lines.compactMap(\.validation).last
-    var loss = "\(decimal(Self.recent(lines), 4)) in training (mean of the last steps)"
+    var loss = "\(decimal(TrainingLoop.recent(lines), 4)) in training (mean of the last steps)"
     if let held { loss += ", \(known.map { decimal($0, 4) } ?? "unknown") on \(held.indices.count) examples that it was not trained with" }
     var facts = subject.facts(trained: trainer.average.values.count)
     facts += [
@@ -186,7 +158,7 @@ struct DenoisingTraining {
   }
 
   private func finish(_ trainer: Trainer, _ lines: [TrainingFolder.Line], seconds: Double, steps: Int) throws {
-    let place = try subject.finish(weights(trainer), objective, card: card(trainer, lines), training: folder.url)
+    let place = try subject.finish(trainer.result, objective, card: card(trainer, lines), training: folder.url)
     if plan.report.json {
       struct Outcome: Encodable {
         /// The folder or file with what was trained.
@@ -199,7 +171,8 @@ struct DenoisingTraining {
       }
       try StandardOutput.json(
         Outcome(
-          model: place.relativePath, steps: trainer.step, loss: Self.recent(lines), validationLoss: lines.compactMap(\.validation).last,
+          model: place.relativePath, steps: trainer.step, loss: TrainingLoop.recent(lines),
+          validationLoss: lines.compactMap(\.validation).last,
           seconds: seconds, examplesPerSecond: steps > 0 ? Double(steps * settings.batch) / seconds : nil))
     } else {
       try StandardOutput.line(place.relativePath)

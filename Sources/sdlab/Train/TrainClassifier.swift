@@ -102,35 +102,17 @@ private struct ClassifierTraining {
   }
 
   func run() throws {
-    let started = ContinuousClock.now
     var trainer = Trainer(SegmentationNet.parameters(objective.config).initialised(seed: settings.seed), settings)
-    if let step = folder.checkpoints.steps.last { try trainer.restore(from: folder.checkpoints.state(step)) }
-    let resumed = trainer.step
-    var lines = try folder.lines(upTo: resumed)
-    if resumed > 0, !verb.report.quiet { Terminal.line("goes on from step \(grouped(resumed)) of \(grouped(settings.steps))") }
-    let events = try trainer.isDone ? nil : EventLog(folder.url, after: resumed)
-    var bar = ProgressBar("training", total: settings.steps - resumed, quiet: verb.report.quiet)
-    while !trainer.isDone {
-      let done = try trainer.advance { try objective.loss($0, step: $1, batch: settings.batch) }
-      let isCheckpoint = trainer.isDone || trainer.step % verb.training.checkpoint == 0
-      let line = TrainingFolder.Line(done, validation: isCheckpoint ? try validation(trainer) : nil)
-      lines.append(line)
-      try folder.append(line)
-      try events?.append(line)
-      bar.name = "training, loss \(decimal(Self.recent(lines), 4))"
-      bar.advance()
-      if isCheckpoint {
-        try folder.checkpoints.write(trainer) { try SceneJudge.write(trainer.result, objective.config, half: verb.half, to: $0) }
-        try folder.draw(
-          lines, title: "Training of \(folder.url.lastPathComponent)", measure: "cross entropy of nouns, colours and settings")
-      }
+    let loop = TrainingLoop(folder: folder, settings: settings, checkpoint: verb.training.checkpoint, quiet: verb.report.quiet)
+    let outcome = try loop.run(&trainer) { trainer in
+      try trainer.advance { try objective.loss($0, step: $1, batch: settings.batch) }
+    } validation: {
+      try validation($0)
+    } keep: { trainer, lines, _ in
+      try folder.checkpoints.write(trainer) { try SceneJudge.write(trainer.result, objective.config, half: verb.half, to: $0) }
+      try folder.draw(lines, title: "Training of \(folder.url.lastPathComponent)", measure: "cross entropy of nouns, colours and settings")
     }
-    try finish(trainer, lines, seconds: seconds(.now - started), steps: settings.steps - resumed)
-  }
-
-  private static func recent(_ lines: [TrainingFolder.Line]) -> Double {
-    let last = lines.suffix(50)
-    return last.reduce(0) { $0 + $1.loss } / Double(max(1, last.count))
+    try finish(trainer, outcome.lines, seconds: outcome.seconds, steps: outcome.steps)
   }
 
   /// On scenes of another seed, as they are drawn.
@@ -167,7 +149,8 @@ private struct ClassifierTraining {
     }
     try StandardOutput.json(
       Outcome(
-        model: place.relativePath, steps: trainer.step, loss: Self.recent(lines), validationLoss: lines.last?.validation, seconds: seconds,
+        model: place.relativePath, steps: trainer.step, loss: TrainingLoop.recent(lines), validationLoss: lines.last?.validation,
+        seconds: seconds,
         examplesPerSecond: steps > 0 ? Double(steps * settings.batch) / seconds : nil, accuracy: test.drawn.rows,
         accuracyThroughVAE: test.decoded.rows))
   }
@@ -190,7 +173,7 @@ private struct ClassifierTraining {
       | changes | light, contrast and saturation by up to \(decimal(100 * o.jitter, 0)) %, softened in \(decimal(100 * o.blur, 0)) %, noise of a deviation up to \(decimal(o.noise, 2)) |
       | objective | cross entropy of nouns (background half) and colours, and 0.3 of the settings' |
       | optimiser | \(settings.optimiser.rawValue), rate \(settings.rate) after \(settings.warmUp) steps, then half a cosine; decay \(settings.decay), gradients clipped at \(settings.clip); moving average, factor \(settings.average) |
-      | loss | \(decimal(Self.recent(lines), 4)) in training (mean of the last steps), \(lines.last?.validation.map { decimal($0, 4) } ?? "unknown") on scenes as they are drawn |
+      | loss | \(decimal(TrainingLoop.recent(lines), 4)) in training (mean of the last steps), \(lines.last?.validation.map { decimal($0, 4) } ?? "unknown") on scenes as they are drawn |
       | seed | \(settings.seed) |
 
       ## How often it is right
@@ -206,9 +189,4 @@ private struct ClassifierTraining {
 
       """
   }
-}
-
-extension Trainer {
-  /// The averaged weights, or the last where there is no average. For trainings that freeze nothing.
-  fileprivate var result: Parameters { settings.average > 0 ? average.values : parameters }
 }
