@@ -25,7 +25,7 @@ struct HeatmapSubject {
         throw InputError(.usage, "--at-steps: an existing picture has timesteps instead", hint: "give --at")
       }
       let (run, pixels) = try PictureRun.prepare(lookingAt: image, verb.subject, verb.model, verb.sampling, verb.picture, verb.report)
-      let timesteps = try Self.timesteps(verb.at)
+      let timesteps = try timestepList(verb.at)
       source = run.model.source
       prompt = try run.model.tokenize(run.request.prompt, longPrompt: run.request.longPrompt, emphasis: run.request.emphasis)
       let x = try run.model.encode(pixels, tiling: run.tiling)
@@ -84,21 +84,12 @@ struct HeatmapSubject {
     let maps = try GradCAM.ofPicture(
       model, latents: latents, prompt: prompt, clipSkip: folder?.manifest.spec.parameters.clipSkip ?? verb.sampling.clipSkip,
       words: positions,
-      timesteps: existing?.timesteps ?? Self.timesteps(verb.at), seed: verb.sampling.seed)
+      timesteps: existing?.timesteps ?? timestepList(verb.at), seed: verb.sampling.seed)
     let total = maps.joined().reduce(0.0) { $0 + Double($1) }
     return zip(zip(names, positions), maps).map { word, map in
       WordMap(
         word: word.0, positions: word.1, values: map, share: total > 0 ? map.reduce(0.0) { $0 + Double($1) } / total : 0)
     }
-  }
-
-  private static func timesteps(_ text: String) throws -> [Int] {
-    let timesteps = try text.split(separator: ",").map { part in
-      guard let t = Int(part.filter { $0 != " " }) else { throw InputError(.usage, "--at: expected timesteps, found '\(part)'") }
-      return t
-    }
-    guard !timesteps.isEmpty else { throw InputError(.usage, "--at: expected timesteps, found nothing") }
-    return timesteps
   }
 
   /// What `sdlab truth` has found out about this model; nil when nothing is known.

@@ -12,10 +12,6 @@ import Testing
     try Data(contentsOf: place.url("\(folder)/model/model.safetensors"))
   }
 
-  private func lines(_ place: borrowing Workplace, _ folder: String) -> [Substring] {
-    ((try? String(contentsOf: place.url("\(folder)/log.csv"), encoding: .utf8)) ?? "").split(separator: "\n")
-  }
-
   /// Killed in the middle, the same command ends with the bits of a training that nothing disturbed.
   @Test func killedAndResumed() throws {
     let place = try Workplace()
@@ -23,16 +19,12 @@ import Testing
     #expect(whole.code == 0 && whole.errors.isEmpty, "\(whole.errors)")
     let json = try whole.json()
     #expect(json["steps"] as? Int == 7 && (json["accuracy"] as? [Any])?.count == 26)
-    #expect(lines(place, "whole").count == 8)
-    let process = try place.start(Self.options + ["--out", "killed"])
-    while process.isRunning, lines(place, "killed").count < 4 { usleep(2000) }
-    kill(process.processIdentifier, SIGKILL)
-    process.waitUntilExit()
-    #expect(process.terminationReason == .uncaughtSignal)
+    #expect(place.logLines("whole").count == 8)
+    try place.killedTraining(Self.options, "killed", after: 4)
     let resumed = try place.run(Self.options.filter { $0 != "-q" } + ["--out", "killed"])
     #expect(resumed.code == 0 && resumed.errors.contains("goes on from step"), "\(resumed.errors)")
     #expect(try weights(place, "killed") == weights(place, "whole"))
-    #expect(lines(place, "killed") == lines(place, "whole"))
+    #expect(place.logLines("killed") == place.logLines("whole"))
     #expect(try Picture(url: place.url("whole/loss.png")).width > 600)
     let card = try String(contentsOf: place.url("whole/model/README.md"), encoding: .utf8)
     #expect(card.contains("28 scenes of seed 2000") && card.contains("| two objects, held out | relation |"))

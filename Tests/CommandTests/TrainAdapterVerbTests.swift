@@ -9,32 +9,19 @@ import Testing
     "--rank", "2", "--alpha", "3", "--text-encoder", "--samples", "", "-q",
   ]
 
-  private func lines(_ place: borrowing Workplace, _ folder: String) -> [Substring] {
-    ((try? String(contentsOf: place.url("\(folder)/log.csv"), encoding: .utf8)) ?? "").split(separator: "\n")
-  }
-
-  /// Runs until the log has some lines, then kills without warning.
-  private func killed(_ place: borrowing Workplace, _ arguments: [String], _ folder: String, after count: Int) throws {
-    let process = try place.start(arguments + ["--out", folder])
-    while process.isRunning, lines(place, folder).count < count { usleep(2000) }
-    kill(process.processIdentifier, SIGKILL)
-    process.waitUntilExit()
-    #expect(process.terminationReason == .uncaughtSignal)
-  }
-
   @Test func aLoRAIsKilledResumedAndUsed() throws {
     let place = try Workplace()
     let whole = try place.run(Self.lora + ["--out", "whole", "--json"])
     #expect(whole.code == 0 && whole.errors.isEmpty, "\(whole.errors)")
     let file = "whole/pytorch_lora_weights.safetensors"
     #expect(try whole.json()["model"] as? String == file)
-    try killed(place, Self.lora, "killed", after: 4)
+    try place.killedTraining(Self.lora, "killed", after: 4)
     #expect(!FileManager.default.fileExists(atPath: place.url("killed/pytorch_lora_weights.safetensors").path))
     let resumed = try place.run(Self.lora.filter { $0 != "-q" } + ["--out", "killed"])
     #expect(resumed.code == 0 && resumed.errors.contains("goes on from step"), "\(resumed.errors)")
     #expect(
       try Data(contentsOf: place.url("killed/pytorch_lora_weights.safetensors")) == Data(contentsOf: place.url(file)))
-    #expect(lines(place, "killed") == lines(place, "whole") && lines(place, "whole").count == 8)
+    #expect(place.logLines("killed") == place.logLines("whole") && place.logLines("whole").count == 8)
     // Checkpoints hold the adapter, not the model.
     let checkpoint = try FileManager.default.contentsOfDirectory(atPath: place.url("whole/checkpoints/step-00000007").path).sorted()
     #expect(checkpoint == ["README.md", "pytorch_lora_weights.safetensors", "training_state.safetensors"])
@@ -81,7 +68,7 @@ import Testing
     ]
     let whole = try place.run(options + ["--out", "whole", "--samples", "a <x>"])
     #expect(whole.code == 0 && whole.lines == ["whole/learned_embeds.safetensors"], "\(whole.errors)")
-    try killed(place, options + ["--samples", ""], "killed", after: 4)
+    try place.killedTraining(options + ["--samples", ""], "killed", after: 4)
     let resumed = try place.run(options + ["--out", "killed", "--samples", ""])
     #expect(resumed.code == 0, "\(resumed.errors)")
     let file = "whole/learned_embeds.safetensors"

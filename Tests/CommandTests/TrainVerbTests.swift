@@ -12,10 +12,6 @@ import Testing
     try Data(contentsOf: place.url("\(folder)/model/unet/diffusion_pytorch_model.safetensors"))
   }
 
-  private func lines(_ place: borrowing Workplace, _ folder: String) -> [Substring] {
-    ((try? String(contentsOf: place.url("\(folder)/log.csv"), encoding: .utf8)) ?? "").split(separator: "\n")
-  }
-
   /// Killed without warning in the middle, the same command goes on and ends with the bits of a training that nothing disturbed; at most one interval
   /// between checkpoints is computed twice.
   @Test func killedAndResumed() throws {
@@ -23,14 +19,10 @@ import Testing
     let whole = try place.run(Self.options + ["--out", "whole", "--json"])
     #expect(whole.code == 0 && whole.errors.isEmpty, "\(whole.errors)")
     #expect(try whole.json()["steps"] as? Int == 7)
-    #expect(lines(place, "whole").count == 8)
+    #expect(place.logLines("whole").count == 8)
 
-    let process = try place.start(Self.options + ["--out", "killed"])
     // After step 3: the checkpoint of step 2 is there, that of step 4 is not or is being written.
-    while process.isRunning, lines(place, "killed").count < 4 { usleep(2000) }
-    kill(process.processIdentifier, SIGKILL)
-    process.waitUntilExit()
-    #expect(process.terminationReason == .uncaughtSignal)
+    try place.killedTraining(Self.options, "killed", after: 4)
     #expect(!FileManager.default.fileExists(atPath: place.url("killed/model").path))
     let last = try FileManager.default.contentsOfDirectory(atPath: place.url("killed/checkpoints").path).filter { $0.hasPrefix("step-") }
       .max()
@@ -38,7 +30,7 @@ import Testing
     let resumed = try place.run(Self.options.filter { $0 != "-q" } + ["--out", "killed"])
     #expect(resumed.code == 0 && resumed.errors.contains("goes on from step"), "\(resumed.errors)")
     #expect(try weights(place, "killed") == weights(place, "whole"))
-    #expect(lines(place, "killed") == lines(place, "whole"))
+    #expect(place.logLines("killed") == place.logLines("whole"))
     let kept = try FileManager.default.contentsOfDirectory(atPath: place.url("killed/checkpoints").path).sorted()
     #expect(kept == ["step-00000006", "step-00000007"])
     // A file for TensorBoard for each start; the second says that it begins behind the checkpoint.

@@ -93,16 +93,14 @@ public struct Tracer {
     try Safetensors.write(
       [("latents", Self.stacked(trajectory)), ("predicted_original", Self.stacked(predictions))],
       to: temporary.appendingPathComponent("trajectory.safetensors"))
-    var verdicts: [SafetyChecker.Verdict] = []
-    for i in 0..<request.count {
+    let pictures = try (0..<request.count).map { Picture(try model.decode(run.latents.slice($0..<$0 + 1), tiling: tiling)) }
+    // All at once: the checker packs its weights for each asking.
+    let verdicts = try model.safetyChecker?.check(pictures)
+    for (i, picture) in pictures.enumerated() {
       var record = parameters
       record.index = i
       record.intervention = intervention.name.isEmpty ? nil : intervention.name
-      let picture = Picture(try model.decode(run.latents.slice(i..<i + 1), tiling: tiling))
-      if let verdict = try model.safetyChecker?.check([picture]).first {
-        record.safety = verdict
-        verdicts.append(verdict)
-      }
+      record.safety = verdicts?[i]
       try picture.writePNG(to: temporary.appendingPathComponent("image-\(i).png"), metadata: PictureMetadata(record))
     }
     BufferPool.current.trim()
@@ -124,7 +122,7 @@ public struct Tracer {
       seconds: [
         "text": (encoded - begin).inSeconds, "sampling": (sampled - encoded).inSeconds, "decoding": (clock.now - sampled).inSeconds,
       ],
-      files: files, safety: verdicts.isEmpty ? nil : verdicts)
+      files: files, safety: verdicts)
     try AtomicFile.write(RunManifest.encoder.encode(manifest), to: temporary.appendingPathComponent("manifest.json"))
     try folder.commit()
     return try RunFolder(store.place(spec))

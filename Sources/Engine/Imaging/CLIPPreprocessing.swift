@@ -1,7 +1,7 @@
 import Foundation
 
 /// How a picture becomes what CLIP's vision tower sees: `preprocessor_config.json`, transformers' CLIPImageProcessor on PIL.
-public struct CLIPPreprocessing: Sendable, Equatable {
+public struct CLIPPreprocessing: Sendable {
   /// The shorter side after resizing, in pixels; nil where both sides are given.
   public var shortestEdge: Int?
   /// Width and height after resizing, whatever the picture's shape, where `shortestEdge` is nil.
@@ -10,11 +10,6 @@ public struct CLIPPreprocessing: Sendable, Equatable {
   public var crop: Int
   public var mean: [Double]
   public var deviation: [Double]
-
-  public static func == (a: CLIPPreprocessing, b: CLIPPreprocessing) -> Bool {
-    a.shortestEdge == b.shortestEdge && a.exactSize?.width == b.exactSize?.width && a.exactSize?.height == b.exactSize?.height
-      && a.crop == b.crop && a.mean == b.mean && a.deviation == b.deviation
-  }
 
   /// CLIP's own, for a tower of pictures of `side` pixels.
   public init(side: Int = 224) {

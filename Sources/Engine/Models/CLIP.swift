@@ -49,7 +49,7 @@ public struct CLIP: @unchecked Sendable {
     }
   }
 
-  /// Unit vectors `[n, dimension]` of pictures; of about a hundred million values at a time, whatever their number.
+  /// Unit vectors `[n, dimension]` of pictures, sixteen at a time.
   public func embeddings(_ pictures: [Picture]) throws -> Tensor {
     try .concatenated(
       stride(from: 0, to: pictures.count, by: 16).map { start in

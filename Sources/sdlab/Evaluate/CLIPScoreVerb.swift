@@ -9,7 +9,7 @@ extension Evaluate {
     static let configuration = CommandConfiguration(
       commandName: "clip-score", abstract: "How well pictures fit their prompts, as CLIP sees it.",
       discussion: """
-        100 times the cosine of a picture's and its prompt's embeddings, at least 0; the mean over all. Prompts come from metadata.jsonl in the folder, from .txt files beside the \\
+        100 times the cosine of a picture's and its prompt's embeddings, at least 0; the mean over all. Prompts come from metadata.jsonl in the folder, from .txt files beside the \
         pictures, or from what the pictures' own metadata say (sdlab, AUTOMATIC1111, ComfyUI).
 
         Example:

@@ -8,7 +8,7 @@ extension Evaluate {
       commandName: "precision-recall",
       abstract: "How many generated pictures lie among real ones, and how many real ones among generated ones.",
       discussion: """
-        A set lies where balls about its pictures are, each as far as the picture's k-th nearest neighbour. Precision falls when pictures are unlike real ones, recall when \\
+        A set lies where balls about its pictures are, each as far as the picture's k-th nearest neighbour. Precision falls when pictures are unlike real ones, recall when \
         much of what is real is never made.
 
         Example:

@@ -34,7 +34,7 @@ struct DenoisingPlan {
 
   /// For `--dry-run`: counts, and the time of one real step on made-up latents.
   func print() throws {
-    var trainer = Trainer(parameters, settings, where: objective.isTrained)
+    let trainer = Trainer(parameters, settings, where: objective.isTrained)
     let factor = model.vae.config.factor
     let shape: Shape = [
       settings.batch, sets.framing.height / factor, sets.framing.width / factor, model.vae.config.latentChannels,
@@ -45,12 +45,7 @@ struct DenoisingPlan {
     // A real caption: a word's vectors have gradients only where it is named.
     let rows = Array(
       repeating: try model.tokenize(sets.train.source.caption(sets.train.indices[0], epoch: 0)).chunks[0].ids, count: settings.batch)
-    var best = Double.infinity
-    for _ in 0..<2 {
-      let start = ContinuousClock.now
-      _ = try trainer.advance { try objective.loss($0, latents: latents, ids: rows, empty: empty, step: $1) }
-      best = min(best, seconds(.now - start))
-    }
+    let best = try trainer.secondsPerStep { try objective.loss($0, latents: latents, ids: rows, empty: empty, step: $1) }
     // Parameters, their average and the optimiser's means, and the model or the adapter.
     let written = subject.keepsWholeModel ? parameters.count : trained
     let disk = Double(training.keep) * Double(4 * (4 * trained + written - (subject.keepsWholeModel ? trained : 0)))

@@ -70,7 +70,7 @@ struct DenoisingTraining {
     } keep: {
       try keep($0, $1, $2)
     }
-    try finish(trainer, outcome.lines, seconds: outcome.seconds, steps: outcome.steps)
+    try finish(trainer, outcome)
   }
 
   /// On examples that are never trained with, always with the same noises.
@@ -157,26 +157,10 @@ struct DenoisingTraining {
       """ + (subject.usage.isEmpty ? "" : "\n\(subject.usage)\n")
   }
 
-  private func finish(_ trainer: Trainer, _ lines: [TrainingFolder.Line], seconds: Double, steps: Int) throws {
-    let place = try subject.finish(trainer.result, objective, card: card(trainer, lines), training: folder.url)
-    if plan.report.json {
-      struct Outcome: Encodable {
-        /// The folder or file with what was trained.
-        let model: String
-        let steps: Int
-        let loss: Double
-        let validationLoss: Double?
-        let seconds: Double
-        let examplesPerSecond: Double?
-      }
-      try StandardOutput.json(
-        Outcome(
-          model: place.relativePath, steps: trainer.step, loss: TrainingLoop.recent(lines),
-          validationLoss: lines.compactMap(\.validation).last,
-          seconds: seconds, examplesPerSecond: steps > 0 ? Double(steps * settings.batch) / seconds : nil))
-    } else {
-      try StandardOutput.line(place.relativePath)
-    }
+  private func finish(_ trainer: Trainer, _ outcome: TrainingLoop.Outcome) throws {
+    let place = try subject.finish(trainer.result, objective, card: card(trainer, outcome.lines), training: folder.url)
+    guard plan.report.json else { return try StandardOutput.line(place.relativePath) }
+    try StandardOutput.json(TrainingLoop.Summary(outcome, place, settings))
   }
 }
 

@@ -50,13 +50,8 @@ struct TrainClassifier: ParsableCommand {
 
   private func plan(_ settings: TrainerSettings) throws {
     let objective = JudgeObjective(SceneJudge.config(width: width), seed: dataSeed)
-    var trainer = Trainer(SegmentationNet.parameters(objective.config).initialised(seed: settings.seed), settings)
-    var best = Double.infinity
-    for _ in 0..<2 {
-      let start = ContinuousClock.now
-      _ = try trainer.advance { try objective.loss($0, step: $1, batch: settings.batch) }
-      best = min(best, seconds(.now - start))
-    }
+    let trainer = Trainer(SegmentationNet.parameters(objective.config).initialised(seed: settings.seed), settings)
+    let best = try trainer.secondsPerStep { try objective.loss($0, step: $1, batch: settings.batch) }
     struct Plan: Encodable {
       let trained: Int
       let secondsPerStep: Double
@@ -112,7 +107,7 @@ private struct ClassifierTraining {
       try folder.checkpoints.write(trainer) { try SceneJudge.write(trainer.result, objective.config, half: verb.half, to: $0) }
       try folder.draw(lines, title: "Training of \(folder.url.lastPathComponent)", measure: "cross entropy of nouns, colours and settings")
     }
-    try finish(trainer, outcome.lines, seconds: outcome.seconds, steps: outcome.steps)
+    try finish(trainer, outcome)
   }
 
   /// On scenes of another seed, as they are drawn.
@@ -126,7 +121,7 @@ private struct ClassifierTraining {
     return losses.reduce(0) { $0 + Double($1.array[0]) } / Double(losses.count)
   }
 
-  private func finish(_ trainer: Trainer, _ lines: [TrainingFolder.Line], seconds: Double, steps: Int) throws {
+  private func finish(_ trainer: Trainer, _ outcome: TrainingLoop.Outcome) throws {
     let place = folder.url.appendingPathComponent("model")
     let atomic = try AtomicFolder(place)
     try SceneJudge.write(trainer.result, objective.config, half: verb.half, to: atomic.temporary)
@@ -134,25 +129,12 @@ private struct ClassifierTraining {
     let judge = try SceneJudge(folder: atomic.temporary)
     let test = try SceneExamination(
       judge, scenes: SceneExamination.balanced(verb.test, seed: verb.dataSeed &+ 2), vae: StableDiffusion().vae, quiet: verb.report.quiet)
-    try AtomicFile.write(Data(card(trainer, lines, test).utf8), to: atomic.temporary.appendingPathComponent("README.md"))
+    try AtomicFile.write(Data(card(trainer, outcome.lines, test).utf8), to: atomic.temporary.appendingPathComponent("README.md"))
     try atomic.commit()
     guard verb.report.json else { return try StandardOutput.line(place.relativePath) }
-    struct Outcome: Encodable {
-      let model: String
-      let steps: Int
-      let loss: Double
-      let validationLoss: Double?
-      let seconds: Double
-      let examplesPerSecond: Double?
-      let accuracy: [SceneTable.Row]
-      let accuracyThroughVAE: [SceneTable.Row]
-    }
-    try StandardOutput.json(
-      Outcome(
-        model: place.relativePath, steps: trainer.step, loss: TrainingLoop.recent(lines), validationLoss: lines.last?.validation,
-        seconds: seconds,
-        examplesPerSecond: steps > 0 ? Double(steps * settings.batch) / seconds : nil, accuracy: test.drawn.rows,
-        accuracyThroughVAE: test.decoded.rows))
+    var summary = TrainingLoop.Summary(outcome, place, settings)
+    (summary.accuracy, summary.accuracyThroughVAE) = (test.drawn.rows, test.decoded.rows)
+    try StandardOutput.json(summary)
   }
 
   private func card(_ trainer: Trainer, _ lines: [TrainingFolder.Line], _ test: SceneExamination) -> String {

@@ -1,4 +1,5 @@
 import Engine
+import Foundation
 import Training
 
 /// The way of every training: on from the newest checkpoint, step by step, each step logged, with a checkpoint now and then and at the end.
@@ -47,6 +48,28 @@ struct TrainingLoop {
     return Outcome(lines: lines, steps: settings.steps - resumed, seconds: seconds(.now - started))
   }
 
+  /// What `--json` says of a finished training.
+  struct Summary: Encodable {
+    /// The folder or file with what was trained.
+    let model: String
+    let steps: Int
+    let loss: Double
+    let validationLoss: Double?
+    /// Of the steps that were made now.
+    let seconds: Double
+    let examplesPerSecond: Double?
+    /// Of a judge: on scenes as they are drawn, and after the way through the autoencoder.
+    var accuracy: [SceneTable.Row]?
+    var accuracyThroughVAE: [SceneTable.Row]?
+
+    init(_ outcome: Outcome, _ place: URL, _ settings: TrainerSettings) {
+      (model, steps, seconds) = (place.relativePath, settings.steps, outcome.seconds)
+      loss = TrainingLoop.recent(outcome.lines)
+      validationLoss = outcome.lines.compactMap(\.validation).last
+      examplesPerSecond = outcome.steps > 0 ? Double(outcome.steps * settings.batch) / outcome.seconds : nil
+    }
+  }
+
   /// The mean loss of the last steps: single batches are noisy.
   static func recent(_ lines: [TrainingFolder.Line]) -> Double {
     let last = lines.suffix(50)
@@ -55,6 +78,16 @@ struct TrainingLoop {
 }
 
 extension Trainer {
+  /// The faster of two steps, for `--dry-run`; what they train is thrown away.
+  func secondsPerStep(_ loss: (RecordedParameters, Int) throws -> Tensor) throws -> Double {
+    var trainer = self
+    return try (0..<2).map { _ in
+      let start = ContinuousClock.now
+      _ = try trainer.advance(loss)
+      return seconds(.now - start)
+    }.min() ?? .nan
+  }
+
   /// The averaged weights, or the last where there is no average; what is frozen as it is.
   var result: Parameters {
     guard settings.average > 0 else { return parameters }
