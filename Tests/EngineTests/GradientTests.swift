@@ -67,6 +67,8 @@ import Testing
     OpsTests.ConvCase(kernel: 1, padding: Padding(0)), OpsTests.ConvCase(h: 1, w: 1),
     OpsTests.ConvCase(h: 7, w: 9, kernel: 5, padding: Padding(2)),
     OpsTests.ConvCase(h: 8, w: 8, cin: 16, cout: 16), OpsTests.ConvCase(n: 2, h: 12, w: 11, cin: 3, cout: 2),
+    // By Winograd's algorithm, forwards and backwards: pictures whose edges cut tiles, and more tiles than are taken at a time.
+    OpsTests.ConvCase(n: 3, h: 9, w: 7, cin: 16, cout: 32), OpsTests.ConvCase(n: 514, h: 1, w: 2, cin: 16, cout: 16),
   ])
   func convolution(_ c: OpsTests.ConvCase) {
     let out: Shape = [

@@ -3,7 +3,7 @@ extension Tensor {
   /// `conv2d` with the way back.
   func recordedConv2d(_ weight: ConvolutionWeight, _ bias: Tensor?, stride: Int, padding: Padding, adding residual: Tensor?) -> Tensor {
     let out = withoutRecording {
-      detached.conv2d(weight, bias?.detached, stride: stride, padding: padding, adding: residual?.detached)
+      detached.trainingConv2d(weight, bias?.detached, stride: stride, padding: padding, adding: residual?.detached)
     }
     let leaf = weight.recorded
     return out.recorded(from: [self, leaf, bias, residual]) { g in
@@ -16,6 +16,18 @@ extension Tensor {
     }
   }
 
+  /// `conv2d` where the weight is used for this batch alone.
+  private func trainingConv2d(
+    _ weight: ConvolutionWeight, _ bias: Tensor?, stride: Int = 1, padding: Padding, adding residual: consuming Tensor? = nil
+  ) -> Tensor {
+    Self.isWinograds(weight.kernel, stride, padding) && Winograd.paysInTraining(shape, output: weight.output)
+      ? winograd(weight, bias, adding: residual) : conv2d(weight, bias, stride: stride, padding: padding, adding: residual)
+  }
+
+  private static func isWinograds(_ kernel: (height: Int, width: Int), _ stride: Int, _ padding: Padding) -> Bool {
+    stride == 1 && padding == Padding(1) && kernel == (3, 3)
+  }
+
   /// The gradient of the picture `[n, h, w, in]` for self the gradient of the result.
   private func convolutionInputGradient(_ input: Shape, _ weight: Tensor, _ stride: Int, _ padding: Padding) -> Tensor {
     let (kh, kw) = (weight.shape[2], weight.shape[3])
@@ -25,7 +37,7 @@ extension Tensor {
       var turned = Padding(0)
       (turned.top, turned.left, turned.bottom, turned.right) = (p - padding.top, q - padding.left, p - padding.bottom, q - padding.right)
       if [turned.top, turned.left, turned.bottom, turned.right].allSatisfy({ $0 >= 0 }) {
-        return conv2d(ConvolutionWeight(weight.turnedKernel()), nil, padding: turned)
+        return trainingConv2d(ConvolutionWeight(weight.turnedKernel()), nil, padding: turned)
       }
     }
     return scattered(input, weight, stride, padding)
@@ -36,7 +48,9 @@ extension Tensor {
     let (o, i, k) = (shape[0], shape[1], shape[2] * shape[3])
     let out = Tensor(uninitialized: [i, o, shape[2], shape[3]])
     let (source, target) = (data, out.storage.pointer)
-    for a in 0..<o { for b in 0..<i { for c in 0..<k { target[(b * o + a) * k + k - 1 - c] = source[(a * i + b) * k + c] } } }
+    parallel(i, grain: max(1, 16384 / (o * k))) { inputs in
+      for b in inputs { for a in 0..<o { for c in 0..<k { target[(b * o + a) * k + k - 1 - c] = source[(a * i + b) * k + c] } } }
+    }
     withExtendedLifetime(self) {}
     return out
   }
@@ -80,6 +94,7 @@ extension Tensor {
     let (n, h, w, cin) = (shape[0], shape[1], shape[2], shape[3])
     let (oh, ow, cout) = (g.shape[1], g.shape[2], g.shape[3])
     let (kh, kw) = (weight[2], weight[3])
+    if Self.isWinograds((kh, kw), stride, padding), Winograd.paysInTraining(shape, output: cout) { return Winograd.weightGradient(self, g) }
     let k = kh * kw * cin
     let pixels = n * oh * ow
     // Each part sums its own pixels into a matrix of its own; the parts are added in order.

@@ -23,11 +23,7 @@ extension Tensor {
     var dx: Tensor?
     if node != nil {
       let out = Tensor(uninitialized: shape)
-      parallel(m, grain: max(8, 65536 / max(1, n * k))) { rows in
-        product(
-          rows.count, k, n, Matrix(pointer: g.data + rows.lowerBound * n, stride: n), Matrix(pointer: weight.data, stride: k), beta: 0,
-          out.storage.pointer + rows.lowerBound * k, k)
-      }
+      parallelProduct(m, g.data, n, Panels(weight), bias: nil, adds: false, out.storage.pointer, k)
       dx = out
     }
     let dw = weight.node == nil ? nil : g.transposedProduct(self, m, n, k)
@@ -38,6 +34,23 @@ extension Tensor {
   /// `self^T x`, `[n, k]`, for self `[m, n]` and x `[m, k]`: the gradient of a weight.
   func transposedProduct(_ x: Tensor, _ m: Int, _ n: Int, _ k: Int) -> Tensor {
     let out = Tensor(uninitialized: [n, k])
+    // Many rows: each part sums its own, and is packed by one thread only; the parts are added in order.
+    let parts = min(Threads.count, m / (2 * max(n, k)))
+    if parts > 1 {
+      let sums = Storage(count: (parts - 1) * n * k)
+      parallel(parts) { range in
+        for part in range {
+          let own = m * part / parts..<m * (part + 1) / parts
+          product(
+            n, k, own.count, Matrix(pointer: data + own.lowerBound * n, stride: n, transposed: true),
+            Matrix(pointer: x.data + own.lowerBound * k, stride: k), beta: 0,
+            part == 0 ? out.storage.pointer : sums.pointer + (part - 1) * n * k, k)
+        }
+      }
+      for part in 0..<parts - 1 { Kernel.table.add(out.storage.pointer, sums.pointer + part * n * k, n * k) }
+      withExtendedLifetime((self, x, sums)) {}
+      return out
+    }
     let grain = max(1, 65536 / max(1, m * min(n, k)))
     if n >= k {
       parallel(n, grain: max(grain, 8)) { rows in

@@ -32,6 +32,18 @@ struct Panels: @unchecked Sendable {
     withExtendedLifetime(weight) {}
   }
 
+  /// A matrix `[k, n]` as it is: the weight of a linear layer on the way back.
+  init(_ matrix: Tensor) {
+    (k, n, isHalf) = (matrix.shape[0], matrix.shape[1], false)
+    let width = Panels.width
+    storage = Storage(count: Panels.count(n) * k * width)
+    let (source, target, k, n) = (matrix.data, storage.pointer, k, n)
+    parallel(Panels.count(n), grain: max(1, 16384 / max(1, k * width))) { panels in
+      for p in panels { Kernel.table.single.pack_rows(source + p * width, min(width, n - p * width), k, n, target + p * k * width) }
+    }
+    withExtendedLifetime(matrix) {}
+  }
+
   /// The loops for this kind of numbers.
   var kernels: sdl_panels { isHalf ? Kernel.table.half : Kernel.table.single }
 

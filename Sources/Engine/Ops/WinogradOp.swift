@@ -15,6 +15,11 @@ enum Winograd {
     return tiles(height, width) >= (keeps(input, output) ? 4 : 16)
   }
 
+  /// Whether it is faster in a training, forwards and backwards: weights are transformed anew in each step, for all pictures of the batch.
+  static func paysInTraining(_ picture: Shape, output: Int) -> Bool {
+    picture[3] % 16 == 0 && output % 16 == 0 && picture[0] * tiles(picture[1], picture[2]) >= 16
+  }
+
   /// Whether the transformed weights are kept: they are small, and meet few tiles in each pass.
   static func keeps(_ input: Int, _ output: Int) -> Bool { input * output <= 1 << 16 }
 
@@ -47,15 +52,8 @@ extension Tensor {
     var first = 0
     while first < n * tiles {
       let (begin, count) = (first, min(block, n * tiles - first))
-      // Rows of the block within one image, and the image's tiles.
       func pieces(_ range: Range<Int>, _ body: (_ row: Int, _ image: Int, _ tiles: Range<Int>) -> Void) {
-        var tile = begin + range.lowerBound
-        while tile < begin + range.upperBound {
-          let image = tile / tiles
-          let end = min(begin + range.upperBound, (image + 1) * tiles)
-          body(tile - begin, image, tile - image * tiles..<end - image * tiles)
-          tile = end
-        }
+        Winograd.pieces(begin, range, tiles: tiles, body)
       }
       parallel(count, grain: max(1, 8192 / (36 * cin))) { range in
         pieces(range) { row, image, part in
@@ -89,6 +87,63 @@ extension Tensor {
       first += count
     }
     withExtendedLifetime((self, panels, kept, bias, transformed)) {}
+    return out
+  }
+}
+
+extension Winograd {
+  /// The rows of a range of tiles, which count through all pictures, piece by piece within one picture.
+  /// - Parameters:
+  ///   - begin: the tile whose row is 0.
+  ///   - range: rows.
+  ///   - tiles: of a picture.
+  fileprivate static func pieces(
+    _ begin: Int, _ range: Range<Int>, tiles: Int, _ body: (_ row: Int, _ image: Int, _ tiles: Range<Int>) -> Void
+  ) {
+    var tile = begin + range.lowerBound
+    while tile < begin + range.upperBound {
+      let image = tile / tiles
+      let end = min(begin + range.upperBound, (image + 1) * tiles)
+      body(tile - begin, image, tile - image * tiles..<end - image * tiles)
+      tile = end
+    }
+  }
+
+  /// The gradient `[out, in, 3, 3]` of the weight of a convolution of stride 1 with one pixel of zeros around, for its input x `[n, h, w, in]` and the
+  /// gradient g `[n, h, w, out]` of its result.
+  ///
+  /// The sums over tiles are 36 matrix products, each on one thread, so that the result does not depend on their number.
+  static func weightGradient(_ x: Tensor, _ g: Tensor) -> Tensor {
+    let (n, h, w, cin, cout) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3], g.shape[3])
+    let kernel = Kernel.table
+    let tiles = tiles(h, w)
+    let block = min(max(64, min(512, (3 << 20) / (36 * (cin + cout)))), n * tiles)
+    let transformed = Storage(count: 36 * block * (cin + cout) + cin)
+    let sums = Storage(count: 36 * cout * cin)
+    let (v, m, zeros) = (transformed.pointer, transformed.pointer + 36 * block * cin, transformed.pointer + 36 * block * (cin + cout))
+    zeros.update(repeating: 0, count: cin)
+    for first in stride(from: 0, to: n * tiles, by: block) {
+      let count = min(block, n * tiles - first)
+      parallel(count, grain: max(1, 8192 / (36 * (cin + cout)))) { range in
+        pieces(first, range, tiles: tiles) { row, image, part in
+          kernel.winograd_input(x.data + image * h * w * cin, h, w, cin, part.lowerBound, part.upperBound, zeros, v + row * cin, block)
+          kernel.winograd_result_gradient(
+            g.data + image * h * w * cout, h, w, cout, part.lowerBound, part.upperBound, m + row * cout, block)
+        }
+      }
+      parallel(36) { matrices in
+        for i in matrices {
+          product(
+            cout, cin, count, Matrix(pointer: m + i * block * cout, stride: cout, transposed: true),
+            Matrix(pointer: v + i * block * cin, stride: cin), beta: first == 0 ? 0 : 1, sums.pointer + i * cout * cin, cin)
+        }
+      }
+    }
+    let out = Tensor(uninitialized: [cout, cin, 3, 3])
+    parallel(cout, grain: max(1, 4096 / cin)) { rows in
+      kernel.winograd_weight_gradient(sums.pointer, cout * cin, rows.lowerBound * cin, rows.upperBound * cin, out.storage.pointer)
+    }
+    withExtendedLifetime((x, g, transformed, sums)) {}
     return out
   }
 }

@@ -70,6 +70,9 @@ typedef struct {
   void (*winograd_input)(const float *x, size_t h, size_t w, size_t c, size_t from, size_t to, const float *zeros, float *v, size_t stride);
   void (*winograd_output)(const float *m, size_t stride, size_t ldm, size_t h, size_t w, size_t c, size_t from, size_t to, const float *bias,
                           int adds, float *y, size_t ldy);
+  // The gradient of their weight; see winograd_gradient.inc.
+  void (*winograd_result_gradient)(const float *g, size_t h, size_t w, size_t c, size_t from, size_t to, float *m, size_t stride);
+  void (*winograd_weight_gradient)(const float *u, size_t pairs, size_t from, size_t to, float *g);
 
   // Derivatives and the optimiser's inner loop; see gradients.inc.
   void (*silu_gradient)(const float *x, const float *g, float *out, size_t n);

@@ -11,13 +11,22 @@ public struct DenoisingObjective: Sendable {
     public var unconditional: Double
     /// Signal-to-noise ratios above it count no more; 0 weighs all timesteps alike.
     public var snrGamma: Double
+    /// Timesteps that are noised to; nil takes the whole schedule. Where things stand is decided in its last third.
+    public var timesteps: ClosedRange<Int>?
+    /// Weights are multiplied by min(1 / alpha-bar, this), and then all divided by their mean over the timesteps; nil leaves them. The squared error of the noise is
+    /// small where nearly everything is noise, though there it is decided what stands where: 1 / alpha-bar turns it into that of the velocity.
+    public var highNoise: Double?
     /// The text encoder is trained too.
     public var trainsText: Bool
     /// Keep only what goes in and out of blocks, and compute their inside again on the way back: less memory, a third more time.
     public var recomputes: Bool
 
-    public init(unconditional: Double = 0.1, snrGamma: Double = 5, trainsText: Bool = false, recomputes: Bool = false) {
-      (self.unconditional, self.snrGamma, self.trainsText, self.recomputes) = (unconditional, snrGamma, trainsText, recomputes)
+    public init(
+      unconditional: Double = 0.1, snrGamma: Double = 5, timesteps: ClosedRange<Int>? = nil, highNoise: Double? = nil,
+      trainsText: Bool = false, recomputes: Bool = false
+    ) {
+      (self.unconditional, self.snrGamma, self.timesteps, self.highNoise) = (unconditional, snrGamma, timesteps, highNoise)
+      (self.trainsText, self.recomputes) = (trainsText, recomputes)
     }
   }
 
@@ -36,10 +45,14 @@ public struct DenoisingObjective: Sendable {
   private let unet: UNetConfig
   private let text: CLIPTextConfig
   private let schedule: NoiseSchedule
+  /// Of the schedule's timesteps, those that are trained.
+  private let timesteps: ClosedRange<Int>
+  /// Of each of them.
+  private let weights: [Float]
   private let seed: UInt64
 
   /// - Parameter model: whose networks and schedule it is.
-  /// - Throws: `InputError` for models whose UNet takes more than noisy latents.
+  /// - Throws: `InputError` for models whose UNet takes more than noisy latents, and for timesteps outside their schedule.
   public init(_ model: StableDiffusion, _ settings: Settings, _ part: Part = .networks, seed: UInt64) throws {
     guard !model.isInpaintingModel, model.unet.config.timeCondProjDim == nil else {
       throw InputError(
@@ -47,8 +60,14 @@ public struct DenoisingObjective: Sendable {
     }
     (self.settings, self.part) = (settings, part)
     (unet, text) = (model.unet.config, model.text.config)
-    schedule = try NoiseSchedule(model.source.schedulerConfig)
-    self.seed = seed
+    let schedule = try NoiseSchedule(model.source.schedulerConfig)
+    let timesteps = settings.timesteps ?? 0...schedule.trainSteps - 1
+    guard timesteps.lowerBound >= 0, timesteps.upperBound < schedule.trainSteps else {
+      throw InputError(
+        .usage, "--timesteps \(timesteps.lowerBound)-\(timesteps.upperBound): the schedule has timesteps 0 to \(schedule.trainSteps - 1)")
+    }
+    (self.schedule, self.timesteps, self.seed) = (schedule, timesteps, seed)
+    weights = Self.weights(settings, schedule, timesteps)
   }
 
   /// True for what is trained.
@@ -72,20 +91,28 @@ public struct DenoisingObjective: Sendable {
     var random = NumPyRandom(seed: seed, UInt64(step), 0x5d1a)
     let told = ids.map { random.unit() < settings.unconditional ? empty : $0 }
     let strata = random.permutation(n)
+    let range = self.timesteps
     let timesteps = strata.map { part in
-      min(schedule.trainSteps - 1, Int((Double(part) + random.unit()) / Double(n) * Double(schedule.trainSteps)))
+      min(range.upperBound, range.lowerBound + Int((Double(part) + random.unit()) / Double(n) * Double(range.count)))
     }
     var noises = TorchRandom(seed: random.bits64())
     let eps = noises.normal(nhwc: latents.shape)
     let (noisy, target) = mixed(latents, eps, timesteps)
-    let weighting = SNRWeighting(gamma: settings.snrGamma)
-    let weights = timesteps.map { t in
-      settings.snrGamma > 0 ? Float(weighting(alphaBar: Double(schedule.alphasCumprod[t]), schedule.prediction)) : 1
-    }
     let context = ForwardContext(recomputes: settings.recomputes)
     let (encoder, network) = networks(parameters)
     let out = try network(noisy, timesteps: timesteps.map(Double.init), text: encoder(told, context).lastHiddenState, context)
-    return out.meanSquaredError(target, weights: weights)
+    return out.meanSquaredError(target, weights: timesteps.map { weights[$0 - range.lowerBound] })
+  }
+
+  private static func weights(_ settings: Settings, _ schedule: NoiseSchedule, _ timesteps: ClosedRange<Int>) -> [Float] {
+    let weighting = SNRWeighting(gamma: settings.snrGamma)
+    let plain = timesteps.map { t in
+      settings.snrGamma > 0 ? weighting(alphaBar: Double(schedule.alphasCumprod[t]), schedule.prediction) : 1
+    }
+    guard let limit = settings.highNoise else { return plain.map { Float($0) } }
+    let raised = zip(timesteps, plain).map { t, weight in weight * min(1 / Double(schedule.alphasCumprod[t]), limit) }
+    let mean = raised.reduce(0, +) / Double(raised.count)
+    return raised.map { Float($0 / mean) }
   }
 
   private func networks(_ parameters: RecordedParameters) -> (CLIPText, UNet) {

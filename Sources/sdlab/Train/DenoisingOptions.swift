@@ -8,6 +8,17 @@ struct DenoisingOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Minimum-SNR weighting's gamma; 0 weighs all timesteps alike.", valueName: "x"))
   var snrGamma = 5.0
 
+  @Option(
+    help: ArgumentHelp(
+      "Timesteps that pictures are noised to. Default: all. What stands where is decided in the last third.", valueName: "a-b"))
+  var timesteps: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Raise the weights of high noise by 1 / alpha-bar, up to this factor, 1 or more; their mean stays 1. Default: as minimum SNR has them.",
+      valueName: "x"))
+  var highNoise: Double?
+
   @Flag(help: "Compute the inside of blocks twice instead of keeping it: less memory, more time.") var recompute = false
 
   @Option(
@@ -21,9 +32,29 @@ struct DenoisingOptions: ParsableArguments {
   static let scenes =
     "a red house;a blue boat by the sea;a green tree at night;a yellow star left of a pink heart;a white cat next to a car in the snow;a large purple balloon above a small mushroom"
 
-  /// - Throws: `InputError` for a gamma out of range.
+  /// - Throws: `InputError` for what is out of range.
   func check() throws {
     guard snrGamma >= 0, snrGamma.isFinite else { throw InputError(.usage, "--snr-gamma \(snrGamma): expected 0 or more") }
+    if let highNoise, !(highNoise >= 1 && highNoise.isFinite) {
+      throw InputError(.usage, "--high-noise \(highNoise): expected 1 or more")
+    }
+    _ = try range()
+  }
+
+  /// What the objective is told.
+  func settings(unconditional: Double, trainsText: Bool) throws -> DenoisingObjective.Settings {
+    .init(
+      unconditional: unconditional, snrGamma: snrGamma, timesteps: try range(), highNoise: highNoise, trainsText: trainsText,
+      recomputes: recompute)
+  }
+
+  private func range() throws -> ClosedRange<Int>? {
+    guard let timesteps else { return nil }
+    let ends = timesteps.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+    guard ends.count == 2, let first = ends[0], let last = ends[1], first <= last else {
+      throw InputError(.usage, "--timesteps \(timesteps): expected two numbers such as 500-999")
+    }
+    return first...last
   }
 
   static func list(_ text: String) -> [String] {
@@ -43,6 +74,10 @@ struct ExampleOptions: ParsableArguments {
   var dataSeed: UInt64 = 1000
 
   @Option(
+    help: ArgumentHelp("Share of scenes with two objects, 0 to 1. Default: 0.4, as the world has it. For --data scenes.", valueName: "x"))
+  var pairs: Double?
+
+  @Option(
     help: ArgumentHelp(
       "Share of a folder's pictures that is kept for validation. Default: 0.05 for ldm; 0 for lora, which then has no validation loss.",
       valueName: "x"))
@@ -54,13 +89,14 @@ struct ExampleOptions: ParsableArguments {
   /// - Throws: `InputError` for what is out of range.
   func check() throws {
     guard (1...10_000_000).contains(examples) else { throw InputError(.usage, "--examples \(examples): expected 1 to 10000000") }
+    if let pairs, !(0...1).contains(pairs) { throw InputError(.usage, "--pairs \(pairs): expected 0 to 1") }
     guard (0..<1).contains(unconditional) else { throw InputError(.usage, "--unconditional \(unconditional): expected 0 to below 1") }
   }
 
   /// - Parameter usual: the share for validation where none is given.
   func sets(_ model: StableDiffusion, validation usual: Double) throws -> ExampleSets {
     if data != "scenes" { return try ExampleSets(ImageFolder(URL(fileURLWithPath: data)), data, model, validation: validation ?? usual) }
-    return try ExampleSets(scenes: examples, seed: dataSeed, model)
+    return try ExampleSets(scenes: examples, seed: dataSeed, pairs: pairs, model)
   }
 }
 
@@ -78,15 +114,16 @@ struct ExampleSets {
 
   private static let validationExamples = 128
 
-  init(scenes count: Int, seed: UInt64, _ model: StableDiffusion) throws {
+  init(scenes count: Int, seed: UInt64, pairs: Double?, _ model: StableDiffusion) throws {
     let (width, height) = model.nativeSize
     guard width == height else { throw InputError(.usage, "\(model.source.displayName): \(width)x\(height), scenes are square") }
     framing = Framing(width: width, height: height)
-    let scenes = SceneSource(seed: seed, count: count, size: width)
-    let others = SceneSource(seed: seed &+ 1, count: Self.validationExamples, size: width)
+    let scenes = SceneSource(seed: seed, count: count, size: width, pairs: pairs)
+    let others = SceneSource(seed: seed &+ 1, count: Self.validationExamples, size: width, pairs: pairs)
     (train, held) = ((scenes, Array(0..<scenes.count)), (others, Array(0..<others.count)))
-    name = "\(count) scenes of seed \(seed), \(width)x\(height)"
-    told = "\(grouped(count)) scenes of seed \(seed), no held-out combination among them"
+    let share = pairs.map { ", \(decimal(100 * $0, 0)) % of them with two objects" } ?? ""
+    name = "\(count) scenes of seed \(seed)\(share), \(width)x\(height)"
+    told = "\(grouped(count)) scenes of seed \(seed)\(share), no held-out combination among them"
   }
 
   /// - Parameters:

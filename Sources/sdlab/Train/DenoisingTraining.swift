@@ -123,6 +123,8 @@ struct DenoisingTraining {
 
   private func card(_ trainer: Trainer, _ lines: [TrainingFolder.Line]) -> String {
     let o = objective.settings
+    var range = o.highNoise.map { "raised by 1 / alpha-bar up to \(decimal($0, 1)), " } ?? ""
+    if let timesteps = o.timesteps { range += "timesteps \(timesteps.lowerBound) to \(timesteps.upperBound), " }
     let known = lines.compactMap(\.validation).last
     var loss = "\(decimal(TrainingLoop.recent(lines), 4)) in training (mean of the last steps)"
     if let held { loss += ", \(known.map { decimal($0, 4) } ?? "unknown") on \(held.indices.count) examples that it was not trained with" }
@@ -135,7 +137,7 @@ struct DenoisingTraining {
       ),
       (
         "objective",
-        "\(plan.model.source.schedulerPrediction), \(o.snrGamma > 0 ? "minimum-SNR weighting with gamma \(decimal(o.snrGamma, 1))" : "all timesteps weighed alike"), \(decimal(100 * o.unconditional, 0)) % of the captions left out"
+        "\(plan.model.source.schedulerPrediction), \(o.snrGamma > 0 ? "minimum-SNR weighting with gamma \(decimal(o.snrGamma, 1))" : "all timesteps weighed alike"), \(range)\(decimal(100 * o.unconditional, 0)) % of the captions left out"
       ),
       (
         "optimiser",

@@ -56,8 +56,7 @@ struct TrainLoRA: ParsableCommand {
       samples: DenoisingOptions.list(denoising.samples ?? DenoisingOptions.scenes))
     let plan = try DenoisingPlan(
       subject, examples.sets(loaded, validation: 0),
-      .init(
-        unconditional: examples.unconditional, snrGamma: denoising.snrGamma, trainsText: textEncoder, recomputes: denoising.recompute),
+      denoising.settings(unconditional: examples.unconditional, trainsText: textEncoder),
       settings, training, report)
     if denoising.dryRun { return try plan.print() }
     try DenoisingTraining(plan).run()

@@ -71,7 +71,7 @@ struct TrainTextualInversion: ParsableCommand {
     try subject.checkCaptions(source)
     let plan = try DenoisingPlan(
       subject, ExampleSets(source, data, subject.model, validation: validation),
-      .init(unconditional: 0, snrGamma: denoising.snrGamma, trainsText: false, recomputes: denoising.recompute), settings, training, report)
+      denoising.settings(unconditional: 0, trainsText: false), settings, training, report)
     if denoising.dryRun { return try plan.print() }
     try DenoisingTraining(plan).run()
   }
