@@ -50,7 +50,7 @@ struct InversionStudy {
         picturePsnr: try ReconstructionError(picture: picture, reference: original).psnr)
     }
     let edits = verb.edit == nil ? 0 : run.request.steps - verb.skipped
-    let total = 2 * (run.request.steps + others.reduce(0) { $0 + $1.request.steps }) + edits
+    let total = verb.method.ways * (run.request.steps + others.reduce(0) { $0 + $1.request.steps }) + edits
     var bar = ProgressBar("inverting", total: total, quiet: verb.report.quiet)
     func inverted(_ run: PictureRun) throws -> (kept: KeptInversion, errors: Errors, latents: Tensor) {
       let kept = try run.inverted(verb.method, verb.runs.store, again: verb.runs.again, latents: { latents }, progress: { bar.advance() })
@@ -70,7 +70,7 @@ struct InversionStudy {
     }
     edit = try verb.edit.map { prompt in
       var done = 0
-      return try run.edited(found.kept, prompt: prompt, guidance: verb.editGuidance, skip: verb.skipped).trace(
+      return try run.edited(found.kept, prompt: prompt, guidance: verb.chosenEditGuidance, skip: verb.skipped).trace(
         verb.runs.store, [], again: verb.runs.again
       ) { step, _ in
         bar.advance(by: step - done)
@@ -104,9 +104,9 @@ struct InversionStudy {
     let words = verb.prompt.isEmpty ? "no prompt" : "\"\(verb.prompt)\""
     let columns = min(panels.count, 3)
     return Figure(
-      title: verb.method == .ddim ? "DDIM inversion" : "Edit-friendly inversion",
+      title: verb.method.title,
       subtitle: "\(words), \(inversion.steps) steps, guidance \(decimal(verb.guidance, 1))"
-        + (verb.edit == nil ? "" : "; edit: guidance \(decimal(verb.editGuidance, 1)), \(verb.skipped) steps left out"),
+        + (verb.edit == nil ? "" : "; edit: guidance \(decimal(verb.chosenEditGuidance, 1)), \(verb.skipped) steps left out"),
       note:
         "The noise: three of its channels, -3 to 3; neighbours correlate by \(decimal(statistics.neighbourCorrelation, 2)), drawn noise by 0. What the VAE alone loses, no inversion brings back.",
       columns: columns, width: Double(columns) * 210, panels: panels)

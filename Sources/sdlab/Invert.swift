@@ -10,6 +10,8 @@ struct Invert: ParsableCommand {
     discussion: """
       ddim (Song et al. 2021): the steps of ddim undone one by one. One noise, approximate; the fewer steps and the stronger the guidance, the worse. \
       edit-friendly (Huberman-Spiegelglas et al. 2024): a noise for each step that leads through independently noised pictures; exact, and better to edit. \
+      null-text (Mokady et al. 2023): the way of ddim without guidance, and for each step an embedding in place of the empty prompt's, found by gradients, with which guided \
+      sampling keeps to it. \
       The errors go to standard output: of the latents, of the picture, and of the VAE alone, which no inversion can undo. The inversion is kept as a run, \
       which `generate` and `trace` go on from with --inversion.
 
@@ -26,18 +28,21 @@ struct Invert: ParsableCommand {
   @Option(help: ArgumentHelp("What the picture shows; the network is told so on the way back. Default: nothing.", valueName: "text"))
   var prompt = ""
 
-  @Option(help: ArgumentHelp("ddim or edit-friendly.", valueName: "name"))
+  @Option(help: ArgumentHelp("ddim, edit-friendly or null-text.", valueName: "name"))
   var method = Inversion.Method.ddim
 
   @Option(help: ArgumentHelp("Also go forward again with this prompt.", valueName: "text"))
   var edit: String?
 
-  @Option(help: ArgumentHelp("Guidance of --edit. --guidance is that of the inversion, by default 1 (ddim) or 3.5.", valueName: "w"))
-  var editGuidance = 8.0
+  @Option(
+    help: ArgumentHelp(
+      "Guidance of --edit. Default: 8, or that of the inversion (null-text). --guidance is that of the inversion: by default 1 (ddim), 3.5 (edit-friendly) or 7.5 (null-text).",
+      valueName: "w"))
+  var editGuidance: Double?
 
   @Option(
     help: ArgumentHelp(
-      "Steps that --edit leaves out at the beginning: more keep more of the picture. Default: 0 (ddim), 36 % of the steps (edit-friendly).",
+      "Steps that --edit leaves out at the beginning: more keep more of the picture. Default: 0, or 36 % of the steps (edit-friendly).",
       valueName: "n"))
   var skip: Int?
 
@@ -46,7 +51,7 @@ struct Invert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Also write the inversion: `latents` [1, c, h, w], `trajectory`, and for edit-friendly `z` and `remainder`, which `generate --inversion` takes.",
+      "Also write the inversion: `latents` [1, c, h, w], `trajectory`, for edit-friendly `z` and `remainder`, for null-text `negatives`, which `generate --inversion` takes.",
       valueName: "file.safetensors"))
   var arrays: String?
 
@@ -90,7 +95,9 @@ struct Invert: ParsableCommand {
     let run = try pictureRun(loaded, inputs, width: w, height: h, sampling.steps)
     let others = try counts.map { try pictureRun(loaded, inputs, width: w, height: h, $0) }
     if dryRun {
-      let passes = 2 + (edit == nil ? 0 : 1) + 2 * counts.reduce(0, +) / sampling.steps
+      // A gradient of one row costs about three passes of it, a step of sampling has two rows; ten gradients a step.
+      let each = method == .nullText ? 2 + 15 : 2
+      let passes = each + (edit == nil ? 0 : 1) + each * counts.reduce(0, +) / sampling.steps
       return try Estimate(run, load: load, kept: run.plan([])).times(passes, load: load).print(
         files: [target.url] + files.all, json: report.json)
     }
@@ -100,10 +107,22 @@ struct Invert: ParsableCommand {
     try study.print(self, figure: target.url, files)
   }
 
-  var guidance: Double { sampling.chosenGuidance ?? (method == .ddim ? 1 : 3.5) }
+  var guidance: Double {
+    sampling.chosenGuidance
+      ?? {
+        switch method {
+        case .ddim: 1
+        case .editFriendly: 3.5
+        case .nullText: 7.5
+        }
+      }()
+  }
+
+  /// The embeddings of null-text inversion belong to their guidance.
+  var chosenEditGuidance: Double { editGuidance ?? (method == .nullText ? guidance : 8) }
 
   /// Steps that the edit leaves out: the published code's 36 of 100.
-  var skipped: Int { skip ?? (method == .ddim ? 0 : Int((0.36 * Double(sampling.steps)).rounded())) }
+  var skipped: Int { skip ?? (method != .editFriendly ? 0 : Int((0.36 * Double(sampling.steps)).rounded())) }
 
   private func checkOptions() throws {
     if let other = sampling.chosenSampler, other != .ddim {
@@ -116,8 +135,11 @@ struct Invert: ParsableCommand {
     guard (0..<sampling.steps).contains(skipped) else {
       throw InputError(.usage, "--skip \(skipped): expected 0 to \(sampling.steps - 1), fewer than --steps")
     }
-    guard editGuidance.isFinite, abs(editGuidance) <= 1000 else {
-      throw InputError(.usage, "--edit-guidance \(editGuidance): expected a number up to 1000")
+    guard chosenEditGuidance.isFinite, abs(chosenEditGuidance) <= 1000 else {
+      throw InputError(.usage, "--edit-guidance \(chosenEditGuidance): expected a number up to 1000")
+    }
+    if method == .nullText, guidance <= 1 {
+      throw InputError(.usage, "--guidance \(guidance): null-text inversion is for guided sampling", hint: "give one above 1; the default is 7.5")
     }
     if !sampling.negative.isEmpty, guidance <= 1, edit == nil { report.warn("--negative does nothing with a guidance of 1 or below") }
   }
@@ -139,7 +161,7 @@ struct Invert: ParsableCommand {
       sdlabVersion: Sdlab.version, prompt: prompt, width: width, height: height, model: .init(name: model.recordedName(loaded.source)))
     sampling.apply(to: &p)
     p.sampler = SamplerName.ddim.rawValue
-    p.eta = method == .ddim ? 0 : 1
+    p.eta = method == .editFriendly ? 1 : 0
     p.initImage = inputs.initImage?.source
     p.guidance = guidance
     p.steps = steps

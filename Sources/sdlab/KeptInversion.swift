@@ -25,7 +25,7 @@ extension PictureRun {
     let name = ["inversion": method.rawValue]
     let steps = request.steps
     if !again, let there = try kept(store, intervention: name) {
-      for _ in 0..<2 * steps { progress() }
+      for _ in 0..<method.ways * steps { progress() }
       return KeptInversion(run: there, file: try there.inversion(), found: true)
     }
     let inversion = try model.invert(latents(), method, request) { _, _ in progress() }
@@ -54,5 +54,18 @@ extension PictureRun {
     p.inversion = inverted.source
     inputs.inversion = inverted
     return try PictureRun(model, p, inputs, report: report)
+  }
+}
+
+extension Inversion.Method {
+  /// How often the steps are gone through: back, in search of embeddings, forward again.
+  var ways: Int { self == .nullText ? 3 : 2 }
+
+  var title: String {
+    switch self {
+    case .ddim: "DDIM inversion"
+    case .editFriendly: "Edit-friendly inversion"
+    case .nullText: "Null-text inversion"
+    }
   }
 }

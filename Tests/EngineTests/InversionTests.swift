@@ -40,7 +40,7 @@ import Testing
   static let model = Result { try StableDiffusion() }
   static let bar = 1e-3
 
-  @Test func casesAreThere() { #expect(Self.cases.count == 8) }
+  @Test func casesAreThere() { #expect(Self.cases.count == 10) }
 
   /// The embedded model, with another `set_alpha_to_one` where a case has one.
   private func model(_ c: Case) throws -> StableDiffusion {
@@ -82,6 +82,13 @@ import Testing
     #expect(inversion.steps == c.steps && inversion.trajectory.last?.array == x0.array)
     try expectClose(inversion.noise, "noise")
     if method == .editFriendly { try expectClose(.concatenated(inversion.noises), "z") }
+    if method == .nullText {
+      let expected = try golden.tensor("\(c.case):negatives")
+      #expect(relativeError(.concatenated(inversion.negatives), expected) < Self.bar)
+      // They have moved from the negative prompt's, each from the one before.
+      #expect(largestDifference(inversion.negatives[0], try #require(model.conditioning(request).negative)) > 1e-3)
+      #expect(largestDifference(inversion.negatives[0], inversion.negatives[c.steps - 1]) > 1e-3)
+    }
     try expectClose(latents(model.denoising(request, from: inversion, keepsRemainder: false)), "reconstruction")
     if let prompt = c.edit {
       var edit = request
@@ -109,6 +116,23 @@ import Testing
     // The published code loses what the last step leaves; it is small, but not rounding.
     let published = largestDifference(try latents(model.denoising(request, from: inversion, keepsRemainder: false)), x0)
     #expect(published > 1e-3 && published < 0.3)
+  }
+
+  /// Guided sampling leaves the path of DDIM inversion; with null-text embeddings it keeps to it.
+  @Test func nullTextKeepsToThePath() throws {
+    let model = try Self.model.get()
+    let x0 = try model.encode(picture("init.png"))
+    let request = GenerationRequest(prompt: "a red house", steps: 10, guidance: 7.5)
+    let inversion = try model.invert(x0, .nullText, request)
+    let plain = Inversion(method: .ddim, trajectory: inversion.trajectory)
+    func error(_ inversion: Inversion) throws -> Double {
+      let back = try latents(model.denoising(request, from: inversion))
+      return zip(back.array, x0.array).reduce(0) { $0 + Double(($1.0 - $1.1) * ($1.0 - $1.1)) } / Double(x0.count)
+    }
+    #expect(try error(inversion) < 0.5 * error(plain))
+    var unguided = request
+    unguided.guidance = 1
+    #expect(throws: InputError.self) { try model.invert(x0, .nullText, unguided) }
   }
 
   /// A network whose answer does not depend on what it is shown is inverted exactly; a real one is not, and more steps bring it closer.

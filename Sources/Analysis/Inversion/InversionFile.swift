@@ -4,7 +4,8 @@ import Foundation
 /// An inversion on the disk: a safetensors file, by itself or beside the run that goes forward again from it.
 ///
 /// Tensors are PyTorch's: `latents` `[1, c, h, w]`, the inverted noise; `trajectory` `[steps + 1, c, h, w]`, noisiest first, the picture's own latents at the
-/// end; for edit-friendly inversion `z` `[steps, c, h, w]`, the noise of each step, and `remainder` `[1, c, h, w]`. The file's metadata say how it was made.
+/// end; for edit-friendly inversion `z` `[steps, c, h, w]`, the noise of each step, and `remainder` `[1, c, h, w]`; for null-text inversion `negatives`
+/// `[steps, tokens, width]`, embeddings in place of the negative prompt's. The file's metadata say how it was made.
 public struct InversionFile: Sendable {
   /// Its name in a run's folder.
   public static let name = "inversion.safetensors"
@@ -45,7 +46,16 @@ public struct InversionFile: Sendable {
     guard (noises + remainder).allSatisfy({ $0.shape == trajectory[0].shape }) else {
       throw bad("the noises are not of the shape of the latents, \(trajectory[0].nchw().shape)")
     }
-    inversion = Inversion(method: method, trajectory: trajectory, noises: noises, remainder: remainder.first)
+    var negatives: [Tensor] = []
+    if method == .nullText {
+      guard let stored = contents.tensors.first(where: { $0.name == "negatives" }) else { throw bad("negatives is missing") }
+      guard stored.shape.count == 3, stored.shape[0] == count, stored.shape.allSatisfy({ (1...65536).contains($0) }) else {
+        throw bad("negatives: expected [\(count), tokens, width], found \(stored.shape)")
+      }
+      let all = try stored.float32()
+      negatives = (0..<count).map { all.slice($0..<$0 + 1) }
+    }
+    inversion = Inversion(method: method, trajectory: trajectory, noises: noises, remainder: remainder.first, negatives: negatives)
   }
 
   /// Writes it, whole or not at all.
@@ -53,6 +63,7 @@ public struct InversionFile: Sendable {
     var tensors = [("latents", inversion.noise.nchw()), ("trajectory", Tensor.concatenated(inversion.trajectory).nchw())]
     if !inversion.noises.isEmpty { tensors.append(("z", Tensor.concatenated(inversion.noises).nchw())) }
     if let remainder = inversion.remainder { tensors.append(("remainder", remainder.nchw())) }
+    if !inversion.negatives.isEmpty { tensors.append(("negatives", Tensor.concatenated(inversion.negatives))) }
     let p = parameters
     let metadata = [
       Self.method: inversion.method.rawValue, Self.record: try p.json(), "prompt": p.prompt, "negative": p.negativePrompt,

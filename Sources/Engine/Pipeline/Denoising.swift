@@ -13,6 +13,7 @@ public final class Denoising {
 
   private let model: StableDiffusion
   private let conditioning: Conditioning
+  private let negatives: [Tensor]
   private let guidanceEmbedding: Tensor?
   private let probes: Probes?
   private let original: Probes?
@@ -41,6 +42,8 @@ public final class Denoising {
     let first: Int
     /// As they are before step `first`: `[count, h, w, c]`.
     let latents: Tensor
+    /// For each step of the plan what stands in place of the negative prompt's embedding; empty for that itself.
+    var negatives: [Tensor] = []
   }
 
   init(
@@ -50,6 +53,7 @@ public final class Denoising {
     self.model = model
     self.request = request
     self.conditioning = conditioning
+    negatives = start?.negatives ?? []
     self.probes = probes
     self.original = original
     let n = request.count
@@ -150,8 +154,8 @@ public final class Denoising {
         input, timesteps: [t], text: conditioning.positive(rows: x.shape[0]), guidanceEmbedding: guidanceEmbedding, context)
     }
     let n = x.shape[0]
-    let both = try model.unet(
-      Tensor.concatenated([input, input]), timesteps: [t], text: conditioning.both(rows: n, negative), context)
+    let own = negatives.isEmpty ? negative : negatives[step]
+    let both = try model.unet(Tensor.concatenated([input, input]), timesteps: [t], text: conditioning.both(rows: n, own), context)
     let (uncond, cond) = (both.slice(0..<n), both.slice(n..<2 * n))
     return uncond + request.guidance * (cond - uncond)
   }

@@ -5,6 +5,8 @@ public struct Inversion: Sendable {
     case ddim
     /// Huberman-Spiegelglas et al., CVPR 2024: noised latents of every level, drawn independently, and the noise that leads from each to the next; exact.
     case editFriendly = "edit-friendly"
+    /// Mokady et al., CVPR 2023: DDIM's noise, and for each step the embedding of the empty prompt with which guided sampling keeps to its path.
+    case nullText = "null-text"
   }
 
   public let method: Method
@@ -14,14 +16,17 @@ public struct Inversion: Sendable {
   public let noises: [Tensor]
   /// Edit-friendly: what the last step, without noise, leaves of the picture's latents, `[1, h, w, c]`. The published code drops it.
   public let remainder: Tensor?
+  /// Null-text: what stands in place of the negative prompt's embedding in each step, `[1, tokens, width]` each. Otherwise empty.
+  public let negatives: [Tensor]
 
   /// The inverted noise.
   public var noise: Tensor { trajectory[0] }
   public var steps: Int { trajectory.count - 1 }
 
-  public init(method: Method, trajectory: [Tensor], noises: [Tensor], remainder: Tensor?) {
+  public init(method: Method, trajectory: [Tensor], noises: [Tensor] = [], remainder: Tensor? = nil, negatives: [Tensor] = []) {
     precondition(trajectory.count >= 2, "an inversion has at least a step")
     (self.method, self.trajectory, self.noises, self.remainder) = (method, trajectory, noises, remainder)
+    self.negatives = negatives
   }
 }
 
@@ -47,7 +52,7 @@ extension StableDiffusion {
   /// edit-friendly's noise: one `randn` a level, from the least noisy to the noisiest, as the published code draws them.
   /// - Parameters:
   ///   - latents: `[1, h, w, c]` as the UNet sees them, of the request's size: `encode(picture)`, the mean.
-  ///   - probes: looks at or replaces tensors of the UNet meanwhile.
+  ///   - probes: looks at or replaces tensors of the UNet meanwhile; not while null-text inversion looks for embeddings.
   ///   - progress: called with the number of evaluations done and the number of all.
   /// - Throws: `InputError` for a request that the model does not take, and when a number is no longer finite.
   public func invert(
@@ -57,6 +62,12 @@ extension StableDiffusion {
     let request = request.forInversion(method)
     let conditioning = try conditioning(request)
     switch method {
+    case .nullText:
+      var unguided = request
+      unguided.guidance = 1
+      let path = try invert(latents, .ddim, unguided, probes: probes) { progress($0, 2 * $1) }.trajectory
+      let negatives = try nullText(path, conditioning, request) { progress(request.steps + $0 + 1, 2 * request.steps) }
+      return try Inversion(method: method, trajectory: path, negatives: negatives).checked()
     case .ddim:
       let sampler = try DDIMInversion(source.schedulerConfig, steps: request.steps, options: request.samplerOptions)
       let run = try denoising(request, conditioning, .init(sampler: sampler, first: 0, latents: latents), probes)
@@ -65,7 +76,7 @@ extension StableDiffusion {
         path.append(run.latents)
         progress(step.number + 1, step.total)
       }
-      return try Inversion(method: method, trajectory: path.reversed(), noises: [], remainder: nil).checked()
+      return try Inversion(method: method, trajectory: path.reversed()).checked()
     case .editFriendly:
       let sampler = try DDIM(source.schedulerConfig, steps: request.steps, options: request.samplerOptions)
       let plan = sampler.plan
@@ -126,10 +137,16 @@ extension StableDiffusion {
     let request = request.forInversion(inversion.method)
     let ddim = try DDIM(source.schedulerConfig, steps: request.steps, options: request.samplerOptions)
     let sampler: any Sampler =
-      inversion.method == .ddim
-      ? ddim : GivenNoise(base: ddim, noises: inversion.noises, remainder: start.keepsRemainder ? inversion.remainder : nil)
+      inversion.method == .editFriendly
+      ? GivenNoise(base: ddim, noises: inversion.noises, remainder: start.keepsRemainder ? inversion.remainder : nil) : ddim
+    if let own = inversion.negatives.first, conditioning.negative != nil, own.shape[1] != conditioning.prompt.shape[1] {
+      throw InputError(
+        .usage, "a prompt of \(conditioning.prompt.shape[1]) tokens from an inversion with embeddings of \(own.shape[1])",
+        hint: "a shorter prompt, or another method of inversion")
+    }
     return try denoising(
-      request, conditioning, .init(sampler: sampler, first: start.skipped, latents: inversion.trajectory[start.skipped]), probes,
+      request, conditioning,
+      .init(sampler: sampler, first: start.skipped, latents: inversion.trajectory[start.skipped], negatives: inversion.negatives), probes,
       original: original)
   }
 
@@ -157,7 +174,7 @@ extension GenerationRequest {
   fileprivate func forInversion(_ method: Inversion.Method) -> GenerationRequest {
     var request = self
     request.sampler = .ddim
-    request.samplerOptions.eta = method == .ddim ? 0 : 1
+    request.samplerOptions.eta = method == .editFriendly ? 1 : 0
     request.count = 1
     request.mask = nil
     request.initialImage = nil
@@ -168,7 +185,7 @@ extension GenerationRequest {
 
 extension Inversion {
   fileprivate func checked() throws -> Inversion {
-    guard (trajectory + noises).allSatisfy({ $0.array.allSatisfy(\.isFinite) }) else {
+    guard (trajectory + noises + negatives).allSatisfy({ $0.array.allSatisfy(\.isFinite) }) else {
       throw InputError(
         .badData, "the inversion is not finite: steps so large, or guidance so strong, lead nowhere",
         hint: "take more steps or a guidance of 1")

@@ -1,4 +1,4 @@
-"""Proves: DDIM inversion is diffusers' (DDIMInverseScheduler with the embedded model's UNet), edit-friendly inversion is the published one in a few lines of torch.
+"""Proves: DDIM inversion is diffusers' (DDIMInverseScheduler with the embedded model's UNet), edit-friendly and null-text inversion are the published ones in a few lines of torch.
 
 The picture is Tests/Goldens/embedded's. Each case keeps the inverted noise, what sampling makes of it again, and for edit-friendly inversion the noises z and an edit.
 """
@@ -31,6 +31,8 @@ def cases():
     add("ddim-v", "ddim", "init.png", "a red house", 6, 1.0, prediction_type="v_prediction")
     add("edit-friendly", "edit-friendly", "init.png", "a red house", 10, 3.5, edit="a blue boat on the sea", editGuidance=6.0, skip=3)
     add("edit-friendly-wide", "edit-friendly", "wide.png", embedded.B, 6, 1.0, seed=7)
+    add("null-text", "null-text", "init.png", "a red house", 8, 5.0, edit="a blue house", editGuidance=5.0)
+    add("null-text-negative", "null-text", "wide.png", embedded.B, 6, 3.0, negative="night")
     return rows
 
 
@@ -104,6 +106,45 @@ def edit_friendly(pipe, x0, row, dtype):
     return out
 
 
+def null_text(pipe, x0, row, dtype):
+    """null_optimization of google/prompt-to-prompt's null_text_w_ptp.ipynb, with the number of steps in place of its 50."""
+    config = pipe.scheduler.config
+    up, down = DDIMInverseScheduler.from_config(config, **row["overrides"]), DDIMScheduler.from_config(config, **row["overrides"])
+    up.set_timesteps(row["steps"])
+    down.set_timesteps(row["steps"])
+    cond, uncond = encoded(pipe, row["prompt"], row["negative"])
+    path = [x0]
+    for t in up.timesteps:
+        path.append(up.step(pipe.unet(path[-1], t, cond).sample, t, path[-1]).prev_sample)
+    x, negatives, n, w = path[-1], [], row["steps"], row["guidance"]
+    for i, t in enumerate(down.timesteps):
+        target, told = path[-i - 2], pipe.unet(x, t, cond).sample
+        with torch.enable_grad():
+            uncond = uncond.clone().detach().requires_grad_(True)
+            adam = torch.optim.Adam([uncond], lr=1e-2 * (1 - i / (2 * n)))
+            for _ in range(10):
+                free = pipe.unet(x, t, uncond).sample
+                loss = torch.nn.functional.mse_loss(down.step(free + w * (told - free), t, x).prev_sample, target)
+                adam.zero_grad()
+                loss.backward()
+                adam.step()
+                if loss.item() < 1e-5 + 1e-3 * i / n:
+                    break
+        uncond = uncond.detach()
+        negatives.append(uncond)
+        free = pipe.unet(x, t, uncond).sample
+        x = down.step(free + w * (told - free), t, x).prev_sample
+    out = {"noise": path[-1], "negatives": torch.cat(negatives)}
+    for name, prompt, guidance in (("reconstruction", row["prompt"], w), ("edit", row["edit"], row["editGuidance"])):
+        if prompt is None:
+            continue
+        cond, y = encoded(pipe, prompt, row["negative"])[0], path[-1]
+        for t, negative in zip(down.timesteps, negatives):
+            y = down.step(prediction(pipe, y, t, (cond, negative), guidance), t, y).prev_sample
+        out[name] = y
+    return out
+
+
 def main():
     args = pipeline.begin(pipeline.options(__doc__, HERE))
     rows, tensors = cases(), {}
@@ -115,7 +156,7 @@ def main():
         for dtype, pipe in pipes.items():
             pixels = pipe.image_processor.preprocess(Image.open(common.GOLDENS / "embedded" / row["image"]).convert("RGB")).to(dtype)
             x0 = pipe.vae.encode(pixels).latent_dist.mode() * pipe.vae.config.scaling_factor
-            results[dtype] = {"x0": x0} | {"ddim": ddim, "edit-friendly": edit_friendly}[row["method"]](pipe, x0, row, dtype)
+            results[dtype] = {"x0": x0} | {"ddim": ddim, "edit-friendly": edit_friendly, "null-text": null_text}[row["method"]](pipe, x0, row, dtype)
         for name, value in results[torch.float32].items():
             exact = results[torch.float64][name]
             assert torch.isfinite(value).all()
