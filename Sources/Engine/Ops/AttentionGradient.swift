@@ -8,36 +8,38 @@ extension Attention {
     let d = c / heads
     let scale = 1 / Float(d).squareRoot()
     let (dq, dk, dv) = (Tensor(uninitialized: q.shape), Tensor.zeros(k.shape), Tensor.zeros(v.shape))
-    let block = min(tq, 64)
+    // Scores and their gradients of a block stay in the second-level cache.
+    let block = min(tq, max(64, 32768 / tk))
+    let kernel = Kernel.table.single
+    let (across, deep) = (Panels.count(tk), Panels.count(d))
+    let (columns, rows) = (across * Panels.width * d, deep * Panels.width * tk)
     // A head of an image is one piece of work: its keys' gradients are sums over all its queries.
-    parallel(n * heads, scratch: 2 * block * tk) { items, scratch in
+    parallel(n * heads, scratch: 2 * block * tk + 2 * columns + rows) { items, scratch in
       let (p, s) = (scratch, scratch + block * tk)
+      let keys = s + block * tk
+      let (values, keyRows) = (keys + columns, keys + 2 * columns)
       for item in items {
         let (image, head) = (item / heads, item % heads)
-        let (queries, keys) = (image * tq * c + head * d, image * tk * c + head * d)
+        let (queries, at) = (image * tq * c + head * d, image * tk * c + head * d)
+        kernel.pack_transposed(k.data + at, tk, d, 1, c, scale, 0, across, keys)
+        // With the scale, dP and so dS have it, too.
+        kernel.pack_transposed(v.data + at, tk, d, 1, c, scale, 0, across, values)
+        kernel.pack_rows(k.data + at, d, tk, c, keyRows)
         var first = 0
         while first < tq {
           let rows = min(block, tq - first)
-          let at = queries + first * c
-          // Later keys than the last query of the block have no part in it.
-          let width = causal ? min(tk, first + rows) : tk
+          let own = queries + first * c
+          kernel.panel_product(rows, tk, d, 0, across, q.data + own, c, keys, nil, 0, p, tk)
+          Kernel.table.softmax_rows(p, rows, tk, causal ? first + 1 : 0)
           product(
-            rows, width, d, alpha: scale, Matrix(pointer: q.data + at, stride: c),
-            Matrix(pointer: k.data + keys, stride: c, transposed: true), beta: 0, p, width)
-          Kernel.table.softmax_rows(p, rows, width, causal ? first + 1 : 0)
+            tk, d, rows, Matrix(pointer: p, stride: tk, transposed: true), Matrix(pointer: g.data + own, stride: c), beta: 1,
+            dv.storage.pointer + at, c)
+          kernel.panel_product(rows, tk, d, 0, across, g.data + own, c, values, nil, 0, s, tk)
+          Kernel.table.softmax_gradient(p, s, rows, tk)
+          kernel.panel_product(rows, d, tk, 0, deep, s, tk, keyRows, nil, 0, dq.storage.pointer + own, c)
           product(
-            width, d, rows, Matrix(pointer: p, stride: width, transposed: true), Matrix(pointer: g.data + at, stride: c), beta: 1,
-            dv.storage.pointer + keys, c)
-          product(
-            rows, width, d, Matrix(pointer: g.data + at, stride: c), Matrix(pointer: v.data + keys, stride: c, transposed: true), beta: 0,
-            s, width)
-          Kernel.table.softmax_gradient(p, s, rows, width)
-          product(
-            rows, d, width, alpha: scale, Matrix(pointer: s, stride: width), Matrix(pointer: k.data + keys, stride: c), beta: 0,
-            dq.storage.pointer + at, c)
-          product(
-            width, d, rows, alpha: scale, Matrix(pointer: s, stride: width, transposed: true), Matrix(pointer: q.data + at, stride: c),
-            beta: 1, dk.storage.pointer + keys, c)
+            tk, d, rows, Matrix(pointer: s, stride: tk, transposed: true), Matrix(pointer: q.data + own, stride: c), beta: 1,
+            dk.storage.pointer + at, c)
           first += rows
         }
       }
