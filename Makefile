@@ -18,7 +18,7 @@ PROMPT ?= a red house next to a green tree at night
 REPORT = out/explore.html
 
 .DEFAULT_GOAL := help
-.PHONY: help explore build test install uninstall setup lint format goldens fuzz bench bench-layout browser notebooks reports reference truth judge clean
+.PHONY: help explore build test install uninstall setup lint format goldens fuzz bench profile bench-layout browser notebooks reports reference truth judge clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,8 +66,18 @@ $(VENV)/ready: Tests/Goldens/make/requirements.txt
 fuzz: setup ## fuzz the readers of files from outside, RUNS executions each
 	set -e; for target in $(FUZZ); do Fuzz/run.sh $$target $(RUNS); done
 
-bench: build $(VENV)/ready ## the passes of SD v1.5 beside PyTorch, TURNS turns each
+# Compiled PyTorch needs a C++ compiler and Python's headers.
+bench: build $(VENV)/ready ## all of Benchmarks/RESULTS.md anew, beside PyTorch and OpenVINO, TURNS turns each (hours)
+	Scripts/setup g++ python3-dev linux-perf
+	$(VENV)/bin/python Benchmarks/embedded.py --sdlab $(BINARIES)/sdlab --turns $(TURNS) --write
+	$(VENV)/bin/python Benchmarks/start.py --sdlab $(BINARIES)/sdlab --turns $(TURNS) --write
 	$(VENV)/bin/python Benchmarks/compare.py --sdlab-bench $(BINARIES)/sdlab-bench --turns $(TURNS) --write
+	$(VENV)/bin/python Benchmarks/training.py --sdlab $(BINARIES)/sdlab --turns $(TURNS) --write
+	$(VENV)/bin/python Benchmarks/profile.py --sdlab-bench $(BINARIES)/sdlab-bench --write
+
+profile: build $(VENV)/ready ## where the time of a UNet step and of the VAE goes, into Benchmarks/RESULTS.md
+	Scripts/setup linux-perf
+	$(VENV)/bin/python Benchmarks/profile.py --sdlab-bench $(BINARIES)/sdlab-bench --write
 
 bench-layout: setup ## the measurements behind the memory layout
 	@mkdir -p .build-layout

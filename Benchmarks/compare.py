@@ -1,7 +1,7 @@
 """The passes of SD v1.5's shape (float32, random weights) beside PyTorch and OpenVINO, turn by turn: a UNet step of batch 2 at 64x64 latents and 77 tokens, and the VAE over
 512x512 pixels.
 
-    compare.py [--work unet,decode,encode] [--peers torch,openvino] [--sdlab-bench .build/release/sdlab-bench] [--model DIR] [--turns 5] [--threads N] [--write]
+    compare.py [--work unet,decode,encode] [--peers torch,openvino] [--layouts contiguous,channels_last,compiled] [--sdlab-bench .build/release/sdlab-bench] [--model DIR] [--turns 5] [--threads N] [--write]
 
 `make bench` sets everything up and writes Benchmarks/RESULTS.md, which has one table for each kind of processor. Each turn is a process of its own,
 warms up with one pass and times the next; the programs take turns, so that other work on the machine meets all of them. Processor seconds (user and
@@ -9,7 +9,6 @@ system, all threads) stay comparable when the machine is shared.
 """
 
 import argparse
-import datetime
 import json
 import os
 import platform
@@ -20,17 +19,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-TINY = HERE.parent / "Tests/Goldens/tiny/v1"
-RESULTS = HERE / "RESULTS.md"
-sys.path.insert(0, str(HERE / "peers"))
+from results import HERE, ROOT, kind, machine, spread, write
+from torch_pass import UNET, VAE
 
-from torch_pass import UNET, VAE  # noqa: E402
+TINY = ROOT / "Tests/Goldens/tiny/v1"
 
 WORK = {"unet": "UNet step, batch 2, 64x64 latents", "decode": "VAE decode, 512x512", "encode": "VAE encode, 512x512"}
 SIZES = {"unet": (2, 64, 64), "decode": (1, 64, 64), "encode": (1, 512, 512)}
-COLUMNS = ("sdlab", "PyTorch", "PyTorch, channels last", "OpenVINO")
-LAYOUTS = {"PyTorch": "contiguous", "PyTorch, channels last": "channels_last"}
+LAYOUTS = {"PyTorch": "contiguous", "PyTorch, channels last": "channels_last", "PyTorch, compiled": "compiled"}
+COLUMNS = ("sdlab", *LAYOUTS, "OpenVINO")
 
 
 def model(folder):
@@ -51,8 +48,10 @@ def model(folder):
 
 
 def last_line(*command):
-    out = subprocess.run([sys.executable, *map(str, command)], check=True, capture_output=True, text=True).stdout
-    return json.loads(out.splitlines()[-1])
+    done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, command))}: ended with {done.returncode}\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def torch_pass(work, layout, threads):
@@ -72,16 +71,11 @@ def ours(work, binary, folder, threads):
     return {"min": float(times[-1][0]), "processor": float(times[-1][1]), "peakMiB": int(peak[1]) // 1024, "about": out.splitlines()[0]}
 
 
-def spread(runs):
-    seconds = sorted(r["min"] for r in runs)
-    return f"{seconds[0]:.2f} ({statistics.median(seconds):.2f}, {seconds[-1]:.2f})"
-
-
 def compare(work, o, folder):
     """Runs all turns of one kind of work; a row of the table and what the peers say about the machine."""
     columns = {"sdlab": lambda: ours(work, o.sdlab_bench, folder, o.threads)}
     if "torch" in o.peers:
-        columns |= {name: (lambda layout=layout: torch_pass(work, layout, o.threads)) for name, layout in LAYOUTS.items()}
+        columns |= {name: (lambda layout=layout: torch_pass(work, layout, o.threads)) for name, layout in LAYOUTS.items() if layout in o.layouts.split(",")}
     if "openvino" in o.peers:
         cache = folder / "openvino"
         subprocess.run([sys.executable, HERE / "peers/openvino_pass.py", "--work", work, "--cache", cache, "--convert"], check=True, capture_output=True)
@@ -106,27 +100,20 @@ def compare(work, o, folder):
         n = min(names, key=lambda n: best[n])
         return f"{best['sdlab'] / best[n]:.2f} ({middle['sdlab'] / middle[n]:.2f}, {used['sdlab'] / used[n]:.2f})"
 
-    cells = [spread(results[n]) if n in results else "not measured" for n in COLUMNS]
+    cells = [spread([r["min"] for r in results[n]]) if n in results else "not measured" for n in COLUMNS]
     memory = " / ".join(f"{max(r['peakMiB'] for r in results[n]):,}" if n in results else "-" for n in ("sdlab", "PyTorch, channels last", "OpenVINO"))
     row = "| " + " | ".join([WORK[work], *cells, ratios(LAYOUTS), ratios(["OpenVINO"]), memory]) + " |"
     print(row)
-    return row, {k: v for runs in results.values() for k, v in runs[0].items() if k in ("torch", "diffusers", "openvino", "cpu", "flags")}, results["sdlab"][0]["about"]
-
-
-def write(kind, lines):
-    """Replaces the section of this kind of processor in RESULTS.md, or adds it."""
-    old = RESULTS.read_text() if RESULTS.exists() else "# Results\n"
-    head, *sections = re.split(r"^(?=## )", old, flags=re.M)
-    sections = [s for s in sections if not s.startswith(f"## {kind}\n")] + [f"## {kind}\n\n" + "\n".join(lines) + "\n"]
-    RESULTS.write_text(head.rstrip() + "\n\n" + "\n".join(s.rstrip() + "\n" for s in sorted(sections)))
+    return row, {k: v for runs in results.values() for k, v in runs[0].items() if k in ("torch", "diffusers", "openvino")}, results["sdlab"][0]["about"]
 
 
 def main():
     o = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     o.add_argument("--work", default="unet,decode,encode")
     o.add_argument("--peers", default="torch,openvino")
-    o.add_argument("--sdlab-bench", type=Path, default=HERE.parent / ".build/release/sdlab-bench")
-    o.add_argument("--model", type=Path, default=HERE.parent / "out/sd15-shape")
+    o.add_argument("--layouts", default=",".join(LAYOUTS.values()), help="which of PyTorch's")
+    o.add_argument("--sdlab-bench", type=Path, default=ROOT / ".build/release/sdlab-bench")
+    o.add_argument("--model", type=Path, default=ROOT / "out/sd15-shape")
     o.add_argument("--turns", type=int, default=5)
     o.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     o.add_argument("--write", action="store_true", help="write the table to RESULTS.md")
@@ -137,19 +124,14 @@ def main():
         row, facts, mine = compare(work, o, folder)
         about |= facts
         rows.append(row)
-    if not o.write:
-        return
-    if "cpu" not in about:
-        raise SystemExit("--write needs PyTorch among the peers, which says what processor this is")
-    level = next((f for f in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if f in about["flags"]), platform.machine())
     versions = ", ".join(f"{name} {about.get(name, 'not measured')}" for name in ("torch", "diffusers", "openvino"))
     lines = [
-        f"{datetime.date.today():%d %B %Y}, {about['cpu']}, {o.threads} threads of {os.cpu_count()} processors; {versions}, Python {platform.python_version()};"
-        f" {o.turns} turns, load at the end {os.getloadavg()[0]:.1f}.",
+        machine(o.threads, f"{versions}, Python {platform.python_version()}", f"{o.turns} turns"),
         "", "| work, float32 | " + " | ".join(f"{n}, s" for n in COLUMNS) + " | of PyTorch's time | of OpenVINO's | peak MiB: sdlab / PyTorch / OpenVINO |",
         "| --- " * (4 + len(COLUMNS)) + "|", *rows]
     print("\n".join(lines) + f"\nsdlab: {mine}")
-    write({"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512 with BF16", "amx_bf16": "AMX"}.get(level, level), lines)
+    if o.write:
+        write(kind(), lines)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Training sdlab's small latent diffusion model here and in PyTorch: seconds a step, in alternation, and their ratio.
 
-    training.py [--sdlab .build/release/sdlab] [--batch 16] [--turns 3] [--threads N] [--compile]
+    training.py [--sdlab .build/release/sdlab] [--batch 16] [--turns 3] [--threads N] [--text] [--write]
 
 The same work on both sides, in float32: the UNet of the model that comes with sdlab (with --text its text encoder too), AdamW, minimum-SNR weights, gradients clipped, a moving average.
-PyTorch runs as its users would at their best: channels-last, fused AdamW, the foreach average; --compile adds compiled networks. sdlab's steps are those of `sdlab train ldm`: two trainings of
+PyTorch runs as its users would at their best: channels-last, fused AdamW, the foreach average, with the UNet as it is and compiled (inductor). sdlab's steps are those of `sdlab train ldm`: two trainings of
 different lengths, so that loading, drawing scenes and writing cancel out; PyTorch's are timed in process after three that warm up, on latents in memory.
 """
 
@@ -15,17 +15,18 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from results import ROOT, kind, machine, spread, write
+
 MODEL = ROOT / "Resources" / "scenes-model"
 SHORT, LONG = 4, 24
 
 
-def sdlab(program, batch, text):
+def sdlab(program, batch, text, threads):
     def seconds(steps):
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "t"
             command = [program, "train", "ldm", "--steps", str(steps), "--batch", str(batch), "--examples", "200", "--checkpoint", "100000", "--samples", "", "--out", str(out), "--json", "-q"]
-            done = subprocess.run(command + (["--text-encoder"] if text else []), capture_output=True, text=True, env=os.environ | {"SDLAB_LOG": "off"})
+            done = subprocess.run(command + (["--text-encoder"] if text else []), capture_output=True, text=True, env=os.environ | {"SDLAB_LOG": "off", "SDLAB_THREADS": str(threads)})
             if done.returncode:
                 raise SystemExit(done.stderr)
             return json.loads(done.stdout)["seconds"]
@@ -78,25 +79,33 @@ class Torch:
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--sdlab", default=str(ROOT / ".build" / "release" / "sdlab"))
     p.add_argument("--batch", type=int, default=16)
     p.add_argument("--turns", type=int, default=3)
-    p.add_argument("--threads", type=int, default=os.cpu_count())
+    p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     p.add_argument("--text", action="store_true", help="train the text encoder too")
-    p.add_argument("--compile", action="store_true", help="compile the UNet")
+    p.add_argument("--write", action="store_true", help="write the table to RESULTS.md")
     args = p.parse_args()
     import torch
     torch.set_num_threads(args.threads)
-    peer = Torch(args.batch, args.text, args.compile)
-    ours, theirs = [], []
+    peers = {"PyTorch, channels last": Torch(args.batch, args.text, False), "PyTorch, compiled": Torch(args.batch, args.text, True)}
+    ours, theirs = [], {name: [] for name in peers}
     for turn in range(args.turns):
-        ours.append(sdlab(args.sdlab, args.batch, args.text))
-        theirs.append(peer.seconds())
-        print(f"turn {turn + 1}: sdlab {ours[-1]:.3f} s a step, PyTorch {theirs[-1]:.3f}", flush=True)
-    best, other = min(ours), min(theirs)
-    print(f"sdlab {best:.3f} s ({args.batch / best:.1f} examples/s), PyTorch {torch.__version__}{' compiled' if args.compile else ''} {other:.3f} s ({args.batch / other:.1f} examples/s): "
-          f"{other / best:.2f} times as many; load {os.getloadavg()[0]:.1f}")
+        ours.append(sdlab(args.sdlab, args.batch, args.text, args.threads))
+        for name, peer in peers.items():
+            theirs[name].append(peer.seconds())
+        print(f"turn {turn + 1}: sdlab {ours[-1]:.3f} s a step, " + ", ".join(f"{name} {seconds[-1]:.3f}" for name, seconds in theirs.items()), flush=True)
+    best, other = min(ours), min(min(seconds) for seconds in theirs.values())
+    lines = [
+        machine(args.threads, f"torch {torch.__version__}", f"`Benchmarks/training.py`, {args.turns} turns: the UNet of the small model{' and its text encoder' if args.text else ''}, batch {args.batch}, "
+                "float32, AdamW, clipped gradients, a moving average; seconds a step"), "",
+        "| | sdlab | " + " | ".join(peers) + " | sdlab's examples a second | of the faster peer's |", "| --- " * (4 + len(peers)) + "|",
+        f"| UNet{' and text encoder' if args.text else ''} | {spread(ours, 3)} | " + " | ".join(spread(seconds, 3) for seconds in theirs.values())
+        + f" | {args.batch / best:.1f} | {other / best:.2f} |"]
+    print("\n".join(lines))
+    if args.write:
+        write(f"{kind()}: training", lines)
 
 
 if __name__ == "__main__":

@@ -39,16 +39,24 @@ func processorSeconds() -> Double {
   getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
   return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6
 }
+/// The clock that `perf record -k CLOCK_MONOTONIC` stamps its samples with.
+func monotonicSeconds() -> Double {
+  var now = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &now)
+  return Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9
+}
 for _ in 0..<repeats {
   let cpu = processorSeconds()
   let before = BufferPool.current.statistics
+  let began = monotonicSeconds()
   let t = clock.now
   let y = try run()
   let seconds = clock.now - t
+  let ended = monotonicSeconds()
   let after = BufferPool.current.statistics
   let finite = y.array.allSatisfy(\.isFinite)
   print(
-    "\(seconds), processor \(processorSeconds() - cpu) s, finite \(finite), buffers taken \(after.taken - before.taken), new \(after.allocated - before.allocated), peak \(after.peakBytesInUse >> 20) MiB"
+    "\(seconds), processor \(processorSeconds() - cpu) s, finite \(finite), buffers taken \(after.taken - before.taken), new \(after.allocated - before.allocated), peak \(after.peakBytesInUse >> 20) MiB, from \(began) to \(ended)"
   )
 }
 let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""

@@ -1,8 +1,9 @@
 """PyTorch's time for one pass in the SD v1.5 shape, float32, random weights: a UNet step, or the VAE over a 512x512 picture.
 
-    python torch_pass.py [--work unet|decode|encode] [--threads N] [--repeats 5] [--layout contiguous|channels_last|both]
+    python torch_pass.py [--work unet|decode|encode] [--threads N] [--repeats 5] [--layout contiguous|channels_last|compiled|all]
 
-A UNet step has batch 2, 64x64 latents and 77 tokens. Prints one JSON object: `runs` has one entry a layout with `seconds` (each repeat, warm-up left
+A UNet step has batch 2, 64x64 latents and 77 tokens. `compiled` is torch.compile (inductor, which needs a C++ compiler) of the channels-last network; compiling is part of the
+warm-up and not counted. Prints one JSON object: `runs` has one entry a layout with `seconds` (each repeat, warm-up left
 out), `min` and `processor` (fewest processor seconds of a repeat, all threads).
 """
 
@@ -42,7 +43,7 @@ def main():
     args.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     args.add_argument("--repeats", type=int, default=5)
     args.add_argument("--warmup", type=int, default=1)
-    args.add_argument("--layout", choices=("contiguous", "channels_last", "both"), default="both")
+    args.add_argument("--layout", choices=("contiguous", "channels_last", "compiled", "all"), default="all")
     args = args.parse_args()
 
     import diffusers
@@ -61,10 +62,12 @@ def main():
         x = torch.randn((1, 4, 64, 64) if args.work == "decode" else (1, 3, 512, 512))
         run = (lambda x: model.decode(x, return_dict=False)) if args.work == "decode" else (lambda x: model.encode(x, return_dict=False))
     runs = {}
-    for layout in ("contiguous", "channels_last") if args.layout == "both" else (args.layout,):
-        if layout == "channels_last":
+    for layout in ("contiguous", "channels_last", "compiled") if args.layout == "all" else (args.layout,):
+        if layout != "contiguous":
             model = model.to(memory_format=torch.channels_last)
             x = x.contiguous(memory_format=torch.channels_last)
+        if layout == "compiled":
+            run = torch.compile(run)
         seconds, processor = [], []
         for i in range(args.warmup + args.repeats):
             start, used = time.perf_counter(), time.process_time()

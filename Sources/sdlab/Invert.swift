@@ -139,7 +139,8 @@ struct Invert: ParsableCommand {
       throw InputError(.usage, "--edit-guidance \(chosenEditGuidance): expected a number up to 1000")
     }
     if method == .nullText, guidance <= 1 {
-      throw InputError(.usage, "--guidance \(guidance): null-text inversion is for guided sampling", hint: "give one above 1; the default is 7.5")
+      throw InputError(
+        .usage, "--guidance \(guidance): null-text inversion is for guided sampling", hint: "give one above 1; the default is 7.5")
     }
     if !sampling.negative.isEmpty, guidance <= 1, edit == nil { report.warn("--negative does nothing with a guidance of 1 or below") }
   }

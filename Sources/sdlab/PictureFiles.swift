@@ -30,8 +30,8 @@ struct PictureFiles {
     let start = ContinuousClock.now
     var parameters = run.parameters
     var written: [Report.Image] = []
-    let latents = try run.make(range) { index, made in
-      let picture = try parameters.watermark.map { try made.watermarked(with: Array($0.utf8)) } ?? made
+    let made = try run.make(range) { index, decoded in
+      let picture = try parameters.watermark.map { try decoded.watermarked(with: Array($0.utf8)) } ?? decoded
       if let text = parameters.watermark, try picture.watermark(bytes: text.utf8.count) != Array(text.utf8) {
         run.report.warn("--watermark: the text cannot be read again from this picture: too much of it is smooth or saturated")
       }
@@ -49,10 +49,13 @@ struct PictureFiles {
     }
     parameters.index = range.lowerBound
     parameters.safety = nil
-    if let url = self.latents { try LatentsFile.write(latents, parameters, to: url) }
+    if let url = self.latents { try LatentsFile.write(made.latents, parameters, to: url) }
     if run.report.json {
       try StandardOutput.json(
-        Report(images: written, latents: self.latents?.relativePath, seconds: seconds(.now - start), parameters: parameters))
+        Report(
+          images: written, latents: self.latents?.relativePath, seconds: seconds(.now - start),
+          secondsBeforeFirstStep: made.beforeFirstStep,
+          secondsSampling: made.sampling, parameters: parameters))
     } else {
       for url in all { try StandardOutput.line(url.relativePath) }
     }
@@ -70,6 +73,9 @@ struct PictureFiles {
     let latents: String?
     /// Sampling, decoding and writing, without loading.
     let seconds: Double
+    /// From the start of the process, loading and the text's encoding included.
+    let secondsBeforeFirstStep: Double?
+    let secondsSampling: Double
     let parameters: GenerationParameters
   }
 }

@@ -125,15 +125,26 @@ struct PictureRun {
     }
   }
 
+  /// What came of a run, and how long it took.
+  struct Made {
+    /// Of the pictures that were wanted, `[n, h, w, c]`.
+    let latents: Tensor
+    /// Seconds from the start of the process to the first step of the sampling; nil where the system does not tell.
+    let beforeFirstStep: Double?
+    /// Seconds in the sampling's steps, over all batches.
+    let sampling: Double
+  }
+
   /// Makes the pictures `wanted` of the run, in whole batches, and calls `each` with every picture as soon as it is there.
-  /// - Returns: the latents of the pictures `wanted`, `[n, h, w, c]`.
-  func make(_ wanted: Range<Int>, each: (_ index: Int, _ picture: Picture) throws -> Void) throws -> Tensor {
+  func make(_ wanted: Range<Int>, each: (_ index: Int, _ picture: Picture) throws -> Void) throws -> Made {
     try warnAboutPrompts()
     let steps = try indices().count
     let first = wanted.lowerBound / batch * batch
     let starts = Array(stride(from: first, to: wanted.upperBound, by: batch))
     var bar = ProgressBar("sampling", total: steps * starts.count, quiet: report.quiet)
     var latents: [Tensor] = []
+    var beforeFirstStep: Double?
+    var sampling = Duration.zero
     for start in starts {
       let images = start..<min(start + batch, request.count)
       var part = request
@@ -141,7 +152,17 @@ struct PictureRun {
       part.count = images.count
       part.initialLatents = request.initialLatents?.slice(images)
       let run = try model.denoising(part)
+      if start == first {
+        beforeFirstStep = ProcessAge.seconds
+        // A large model takes a while: the person sees for how long.
+        if let beforeFirstStep, beforeFirstStep >= 1, Terminal.isInteractive, !report.quiet {
+          // In the place of the bar, which comes again below.
+          Terminal.line("\r\u{1b}[Kthe first step begins \(duration(beforeFirstStep)) after the start")
+        }
+      }
+      let began = ContinuousClock.now
       while try run.next() != nil { bar.advance() }
+      sampling += .now - began
       // The VAE's buffers have other sizes than the UNet's.
       BufferPool.current.trim()
       for i in images.clamped(to: wanted) {
@@ -151,7 +172,7 @@ struct PictureRun {
       }
       BufferPool.current.trim()
     }
-    return Tensor.concatenated(latents)
+    return Made(latents: .concatenated(latents), beforeFirstStep: beforeFirstStep, sampling: seconds(sampling))
   }
 }
 

@@ -103,11 +103,13 @@ func pattern(_ count: Int, _ phase: Double = 0) -> [Float] {
     var packed = [Float](repeating: 0, count: panels * 9 * cin * width)
     kernel.single.pack_transposed(g, cout, 9 * cin, 9, 9 * cin, 1, 0, panels, &packed)
     var v = [Float](repeating: 0, count: 36 * tiles * cin)
-    kernel.winograd_input(x, h, w, cin, 0, tiles, [Float](repeating: 0, count: cin), &v, tiles)
+    kernel.winograd_input(x, h, w, cin, 0, tiles, [Float](repeating: 0, count: cin), &v, tiles * cin)
     var y = [Float](repeating: 0, count: h * w * cout)
     for p in 0..<panels {
       var u = [Float](repeating: 0, count: 36 * cin * width)
-      packed.withUnsafeBufferPointer { kernel.single.winograd_weights($0.baseAddress.map { $0 + p * 9 * cin * width }, cin, 0, cin, &u) }
+      packed.withUnsafeBufferPointer {
+        kernel.single.winograd_weights($0.baseAddress.map { $0 + p * 9 * cin * width }, cin, 0, cin, &u, cin * width)
+      }
       var m = [Float](repeating: 0, count: 36 * tiles * width)
       for i in 0..<36 {
         let product = [Float](unsafeUninitializedCapacity: tiles * width) { c, count in
@@ -127,7 +129,8 @@ func pattern(_ count: Int, _ phase: Double = 0) -> [Float] {
       b.withUnsafeBufferPointer { b in
         y.withUnsafeMutableBufferPointer { y in
           kernel.winograd_output(
-            m, tiles, width, h, w, channels, 0, tiles, b.baseAddress.map { $0 + p * width }, 0, y.baseAddress.map { $0 + p * width }, cout)
+            m, tiles * width, width, h, w, channels, 0, tiles, b.baseAddress.map { $0 + p * width }, 0,
+            y.baseAddress.map { $0 + p * width }, cout)
         }
       }
     }
@@ -148,6 +151,101 @@ func pattern(_ count: Int, _ phase: Double = 0) -> [Float] {
       }
     }
     #expect(relativeError(y, expected) < 8e-6)
+  }
+
+  struct DoublingCase: Sendable {
+    var n = 1, h = 16, w = 16, cin = 16, cout = 16
+    /// Goes by F(4x4, 2x2), so that the doubled picture never exists.
+    var pays = true
+    /// Weights kept in half precision.
+    var half = false
+  }
+
+  /// A doubled picture, convolved: whole tiles, cut ones, several blocks of tiles, panels that are not full, input channels in parts; and what is too small
+  /// or has other channels, which is doubled first.
+  @Test(arguments: [
+    DoublingCase(), DoublingCase(n: 2, h: 13, w: 15, cin: 32, cout: 48), DoublingCase(n: 4, h: 33, w: 35, cin: 16, cout: 48),
+    DoublingCase(h: 16, w: 18, cin: 272, cout: 256), DoublingCase(h: 14, w: 16, cin: 272, cout: 256, half: true),
+    DoublingCase(h: 8, w: 8, pays: false), DoublingCase(n: 2, h: 20, w: 20, cin: 12, cout: 9, pays: false),
+  ])
+  func convolutionOfADoubledPicture(_ c: DoublingCase) throws {
+    let x = Tensor(pattern(c.n * c.h * c.w * c.cin), [c.n, c.h, c.w, c.cin])
+    let (w, b) = (pattern(c.cout * c.cin * 9, 1).map { c.half ? Float(Float16($0)) : $0 }, pattern(c.cout, 2))
+    let store = WeightStore(inMemory: ["x.conv.weight": Tensor(w, [c.cout, c.cin, 3, 3]), "x.conv.bias": Tensor(b, [c.cout])])
+    let conv = Conv2d(store["x"]["conv"], c.cin, c.cout, kernel: 3)
+    #expect(
+      Winograd.paysDoubled(height: c.h, width: c.w, input: c.cin, output: c.cout) == c.pays, "the way that this case is meant to test")
+    let y =
+      c.half
+      ? x.winogradDoubled(ConvolutionWeight(WeightValues(Tensor(w, [c.cout, c.cin, 3, 3]), half: true)), conv.bias) : conv.doubling(x)
+    #expect(y.shape == [c.n, 2 * c.h, 2 * c.w, c.cout])
+    var expected: [Double] = []
+    for i in 0..<c.n {
+      for row in 0..<2 * c.h {
+        for column in 0..<2 * c.w {
+          for o in 0..<c.cout {
+            var s = Double(b[o])
+            for ky in 0..<3 where (0..<2 * c.h).contains(row + ky - 1) {
+              for kx in 0..<3 where (0..<2 * c.w).contains(column + kx - 1) {
+                let at = ((i * c.h + (row + ky - 1) / 2) * c.w + (column + kx - 1) / 2) * c.cin
+                for l in 0..<c.cin { s += Double(x.data[at + l]) * Double(w[(o * c.cin + l) * 9 + ky * 3 + kx]) }
+              }
+            }
+            expected.append(s)
+          }
+        }
+      }
+    }
+    let bound = max(2e-6, 0x1p-24 * Double(9 * c.cin).squareRoot()) * 4
+    #expect(relativeError(y.array, expected) < bound)
+    // What the test could not tell apart would be no test: the picture a column further on.
+    let off = expected[c.cout...] + expected[..<c.cout]
+    #expect(relativeError(y.array, Array(off)) > 100 * bound)
+  }
+
+  /// The same with the loops of every instruction set that this processor has.
+  @Test(arguments: 0...Int32(Kernel.level)) func doublingOfEachInstructionSet(level: Int32) {
+    let kernel = sdl_kernels(level).pointee
+    let (h, w, cin, cout) = (9, 14, 32, 48)
+    let (x, g, b) = (pattern(h * w * cin), pattern(cout * cin * 9, 1), pattern(cout, 2))
+    let width = kernel.panel_width
+    let panels = (cout + width - 1) / width
+    let tiles = Winograd.tiles(h, w)
+    var packed = [Float](repeating: 0, count: panels * 9 * cin * width)
+    kernel.single.pack_transposed(g, cout, 9 * cin, 9, 9 * cin, 1, 0, panels, &packed)
+    var y = [Float](repeating: .nan, count: 4 * h * w * cout)
+    for (down, right) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+      var v = [Float](repeating: 0, count: 25 * tiles * cin)
+      kernel.doubled_input(x, h, w, cin, down, right, 0, tiles, [Float](repeating: 0, count: cin), &v, tiles * cin)
+      for p in 0..<panels {
+        var u = [Float](repeating: 0, count: 25 * cin * width)
+        packed.withUnsafeBufferPointer {
+          kernel.single.doubled_weights($0.baseAddress.map { $0 + p * 9 * cin * width }, cin, down, right, 0, cin, &u, cin * width)
+        }
+        var m = [Float](repeating: 0, count: 25 * tiles * width)
+        m.withUnsafeMutableBufferPointer { m in
+          for i in 0..<25 {
+            v.withUnsafeBufferPointer { v in
+              u.withUnsafeBufferPointer { u in
+                kernel.single.panel_product(
+                  tiles, width, cin, 0, 1, v.baseAddress.map { $0 + i * tiles * cin }, cin, u.baseAddress.map { $0 + i * cin * width }, nil,
+                  0, m.baseAddress.map { $0 + i * tiles * width }, width)
+              }
+            }
+          }
+        }
+        b.withUnsafeBufferPointer { b in
+          y.withUnsafeMutableBufferPointer { y in
+            kernel.doubled_output(
+              m, tiles * width, width, h, w, min(width, cout - p * width), down, right, 0, tiles, b.baseAddress.map { $0 + p * width },
+              y.baseAddress.map { $0 + p * width }, cout)
+          }
+        }
+      }
+    }
+    let large = Tensor(x, [1, h, w, cin]).resizedNearest(height: 2 * h, width: 2 * w)
+    let expected = large.conv2d(ConvolutionWeight(Tensor(g, [cout, cin, 3, 3])), Tensor(b, [cout]), padding: Padding(1))
+    #expect(relativeError(y, expected.array.map(Double.init)) < 8e-6)
   }
 
   @Test(arguments: [false, true]) func groupNorm(silu: Bool) {

@@ -102,8 +102,8 @@ struct AttentionLayer {
   /// `x += attention(h, source)`.
   func add(to x: inout Tensor, _ h: Tensor, looksAt source: Tensor, _ context: ForwardContext) throws {
     var query = toQ(h)
-    var key = toK(source)
-    var value = toV(source)
+    func project() -> (key: Tensor, value: Tensor) { (toK(source), toV(source)) }
+    var (key, value) = context.textProjections?(source, k, project) ?? project()
     try context.visit(q, &query)
     try context.visit(k, &key)
     try context.visit(v, &value)

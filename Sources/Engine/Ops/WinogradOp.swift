@@ -5,6 +5,9 @@ import Kernels
 /// Tiles of 6x6 pixels are transformed, multiplied by the transformed weights, 36 matrix products over the channels, and transformed back to 4x4 results
 /// each. A thread does a panel of output channels from its weights to its results, so that neither the products nor, where they are large, the transformed
 /// weights of all channels ever exist. Single precision loses about two more bits than in the direct sum (see winograd.inc).
+///
+/// Behind a doubling by nearest neighbours it is four convolutions of 2x2 weights over the small picture, by F(4x4, 2x2): 25 products for 4x4 results, and
+/// the large picture never exists (see winograd_doubled.inc).
 enum Winograd {
   /// Tiles of 4x4 results in a picture.
   static func tiles(_ height: Int, _ width: Int) -> Int { (height + 3) / 4 * ((width + 3) / 4) }
@@ -13,6 +16,11 @@ enum Winograd {
   static func pays(height: Int, width: Int, input: Int, output: Int) -> Bool {
     guard input % 16 == 0, output % 16 == 0 else { return false }
     return tiles(height, width) >= (keeps(input, output) ? 4 : 16)
+  }
+
+  /// Whether it is faster to convolve a picture of this size, doubled, without doubling it.
+  static func paysDoubled(height: Int, width: Int, input: Int, output: Int) -> Bool {
+    input % 16 == 0 && output % 16 == 0 && tiles(height, width) >= 16
   }
 
   /// Whether it is faster in a training, forwards and backwards: weights are transformed anew in each step, for all pictures of the batch.
@@ -24,7 +32,7 @@ enum Winograd {
   static func keeps(_ input: Int, _ output: Int) -> Bool { input * output <= 1 << 16 }
 
   /// Tiles transformed at a time: at most 12 MiB of them, which the last-level cache holds.
-  fileprivate static func block(_ input: Int) -> Int { max(64, min(256, (3 << 20) / (36 * input))) }
+  fileprivate static func block(_ input: Int, _ matrices: Int) -> Int { max(64, min(256, (3 << 20) / (matrices * input))) }
 }
 
 extension Tensor {
@@ -32,63 +40,109 @@ extension Tensor {
   /// - Parameter bias: `[cout]`, or `[n, cout]` for one an image.
   func winograd(_ weight: ConvolutionWeight, _ bias: Tensor?, adding residual: consuming Tensor? = nil) -> Tensor {
     let (n, h, w, cin, cout) = (shape[0], shape[1], shape[2], shape[3], weight.output)
-    let kernel = Kernel.table
-    let width = Panels.width
+    let (kernel, width, panels) = (Kernel.table, Panels.width, weight.panels)
     let perImage = bias?.shape.rank == 2
-    let adds = residual != nil
+    let adds: Int32 = residual != nil ? 1 : 0
     var out = residual ?? Tensor(uninitialized: [n, h, w, cout])
     precondition(out.shape == [n, h, w, cout], "conv2d: residual \(out.shape), result [\(n), \(h), \(w), \(cout)]")
-    let target = out.mutableData()
-    let tiles = Winograd.tiles(h, w)
-    let block = min(Winograd.block(cin), n * tiles)
-    let transformed = Storage(count: 36 * block * cin + cin)
-    let (v, zeros) = (transformed.pointer, transformed.pointer + 36 * block * cin)
-    zeros.update(repeating: 0, count: cin)
-    let source = data
+    let (source, target) = (data, out.mutableData())
     let kept = Winograd.keeps(cin, cout) ? weight.winograd : nil
-    let panels = weight.panels
-    // Input channels whose transformed weights, for one panel of output channels, stay in the second-level cache.
-    let depth = kept == nil ? min(cin, max(16, (96 << 10) / (36 * width))) : cin
-    var first = 0
-    while first < n * tiles {
-      let (begin, count) = (first, min(block, n * tiles - first))
-      func pieces(_ range: Range<Int>, _ body: (_ row: Int, _ image: Int, _ tiles: Range<Int>) -> Void) {
-        Winograd.pieces(begin, range, tiles: tiles, body)
-      }
-      parallel(count, grain: max(1, 8192 / (36 * cin))) { range in
-        pieces(range) { row, image, part in
-          kernel.winograd_input(source + image * h * w * cin, h, w, cin, part.lowerBound, part.upperBound, zeros, v + row * cin, block)
-        }
-      }
-      parallel(
-        Panels.count(cout), grain: max(1, 131_072 / (36 * count * cin * width)), scratch: 36 * width * (count + (kept == nil ? depth : 0))
-      ) { range, scratch in
-        let (m, u) = (scratch, scratch + 36 * width * count)
-        for p in range {
-          let channels = min(width, cout - p * width)
-          for from in stride(from: 0, to: cin, by: depth) {
-            let to = min(from + depth, cin)
-            if kept == nil { panels.kernels.winograd_weights(panels.panel(p), cin, from, to, u) }
-            let weights = kept.map { $0.data + p * 36 * cin * width } ?? UnsafePointer(u)
-            for matrix in 0..<36 {
-              kernel.single.panel_product(
-                count, width, to - from, 0, 1, v + matrix * block * cin + from, cin, weights + matrix * (to - from) * width, nil,
-                from > 0 ? 1 : 0, m + matrix * count * width, width)
-            }
-          }
-          pieces(0..<count) { row, image, part in
-            kernel.winograd_output(
-              m + row * width, count, width, h, w, channels, part.lowerBound, part.upperBound,
-              bias.map { $0.data + (perImage ? image * cout : 0) + p * width }, adds ? 1 : 0, target + image * h * w * cout + p * width,
-              cout)
-          }
-        }
-      }
-      first += count
+    inTiles(images: n, tiles: Winograd.tiles(h, w), panels, input: cin, matrices: 36, kept: kept) { image, tiles, zeros, v, matrix in
+      kernel.winograd_input(source + image * h * w * cin, h, w, cin, tiles.lowerBound, tiles.upperBound, zeros, v, matrix)
+    } weights: { panel, channels, u, matrix in
+      panels.kernels.winograd_weights(panel, cin, channels.lowerBound, channels.upperBound, u, matrix)
+    } output: { image, tiles, panel, m, matrix in
+      kernel.winograd_output(
+        m, matrix, width, h, w, min(width, cout - panel * width), tiles.lowerBound, tiles.upperBound,
+        bias.map { $0.data + (perImage ? image * cout : 0) + panel * width }, adds, target + image * h * w * cout + panel * width, cout)
     }
-    withExtendedLifetime((self, panels, kept, bias, transformed)) {}
+    withExtendedLifetime((self, panels, kept, bias)) {}
     return out
   }
+
+  /// `[n, 2h, 2w, cout]` for self `[n, h, w, cin]`, which is doubled by nearest neighbours and then convolved; stride 1, one pixel of zeros around.
+  /// - Parameter bias: `[cout]`
+  func winogradDoubled(_ weight: ConvolutionWeight, _ bias: Tensor?) -> Tensor {
+    let (n, h, w, cin, cout) = (shape[0], shape[1], shape[2], shape[3], weight.output)
+    let (kernel, width, panels) = (Kernel.table, Panels.width, weight.panels)
+    let out = Tensor(uninitialized: [n, 2 * h, 2 * w, cout])
+    let (source, target) = (data, out.storage.pointer)
+    // Each position within a pair of lines and a pair of columns is a convolution of its own.
+    for (down, right) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+      inTiles(images: n, tiles: Winograd.tiles(h, w), panels, input: cin, matrices: 25, kept: nil) { image, tiles, zeros, v, matrix in
+        kernel.doubled_input(
+          source + image * h * w * cin, h, w, cin, down, right, tiles.lowerBound, tiles.upperBound, zeros, v, matrix)
+      } weights: { panel, channels, u, matrix in
+        panels.kernels.doubled_weights(panel, cin, down, right, channels.lowerBound, channels.upperBound, u, matrix)
+      } output: { image, tiles, panel, m, matrix in
+        kernel.doubled_output(
+          m, matrix, width, h, w, min(width, cout - panel * width), down, right, tiles.lowerBound, tiles.upperBound,
+          bias.map { $0.data + panel * width }, target + image * 4 * h * w * cout + panel * width, cout)
+      }
+    }
+    withExtendedLifetime((self, panels, bias)) {}
+    return out
+  }
+}
+
+/// Transforms, multiplies and transforms back the tiles of `n` pictures, some hundred at a time.
+/// - Parameters:
+///   - tiles: in a picture.
+///   - cin: input channels.
+///   - matrices: numbers, and so products, of a transformed tile.
+///   - kept: transformed weights `[panels, matrices, cin, panel width]`; nil for such as are made anew.
+///   - input: transforms the tiles of an image into `matrices` matrices `[tiles, cin]`, `matrix` floats apart.
+///   - weights: transforms the weight of some input channels of a panel into matrices `[channels, panel width]`.
+///   - output: transforms the products of an image's tiles, matrices `[tiles, panel width]`, back to the results of a panel.
+private func inTiles(
+  images n: Int, tiles: Int, _ panels: Panels, input cin: Int, matrices: Int, kept: Tensor?,
+  input: (
+    _ image: Int, _ tiles: Range<Int>, _ zeros: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>, _ matrix: Int
+  ) -> Void,
+  weights: (_ panel: UnsafeRawPointer, _ channels: Range<Int>, _ target: UnsafeMutablePointer<Float>, _ matrix: Int) -> Void,
+  output: (_ image: Int, _ tiles: Range<Int>, _ panel: Int, _ products: UnsafePointer<Float>, _ matrix: Int) -> Void
+) {
+  let (kernel, width) = (Kernel.table, Panels.width)
+  let block = min(Winograd.block(cin, matrices), n * tiles)
+  // Input channels whose transformed weights, for one panel of output channels, stay in the second-level cache.
+  let depth = kept == nil ? min(cin, max(16, (96 << 10) / (matrices * width))) : cin
+  // From one matrix to the next. They are written and read side by side, and sizes are mostly powers of two: a cache line more keeps them from all falling
+  // on the same few places of the first-level cache.
+  let (tileMatrix, weightMatrix, productMatrix) = (block * cin + 16, depth * width + 16, block * width + 16)
+  let transformed = Storage(count: matrices * tileMatrix + cin)
+  let (v, zeros) = (transformed.pointer, transformed.pointer + matrices * tileMatrix)
+  zeros.update(repeating: 0, count: cin)
+  var first = 0
+  while first < n * tiles {
+    let (begin, count) = (first, min(block, n * tiles - first))
+    func pieces(_ range: Range<Int>, _ body: (_ row: Int, _ image: Int, _ tiles: Range<Int>) -> Void) {
+      Winograd.pieces(begin, range, tiles: tiles, body)
+    }
+    parallel(count, grain: max(1, 8192 / (matrices * cin))) { range in
+      pieces(range) { row, image, part in input(image, part, zeros, v + row * cin, tileMatrix) }
+    }
+    parallel(
+      Panels.count(panels.n), grain: max(1, 131_072 / (matrices * count * cin * width)),
+      scratch: matrices * (productMatrix + (kept == nil ? weightMatrix : 0))
+    ) { range, scratch in
+      let (m, u) = (scratch, scratch + matrices * productMatrix)
+      for p in range {
+        for from in stride(from: 0, to: cin, by: depth) {
+          let to = min(from + depth, cin)
+          if kept == nil { weights(panels.panel(p), from..<to, u, weightMatrix) }
+          let (transformed, apart) = kept.map { ($0.data + p * matrices * cin * width, cin * width) } ?? (UnsafePointer(u), weightMatrix)
+          for matrix in 0..<matrices {
+            kernel.single.panel_product(
+              count, width, to - from, 0, 1, v + matrix * tileMatrix + from, cin, transformed + matrix * apart, nil, from > 0 ? 1 : 0,
+              m + matrix * productMatrix, width)
+          }
+        }
+        pieces(0..<count) { row, image, part in output(image, part, p, m + row * width, productMatrix) }
+      }
+    }
+    first += count
+  }
+  withExtendedLifetime(transformed) {}
 }
 
 extension Winograd {
@@ -118,24 +172,27 @@ extension Winograd {
     let kernel = Kernel.table
     let tiles = tiles(h, w)
     let block = min(max(64, min(512, (3 << 20) / (36 * (cin + cout)))), n * tiles)
-    let transformed = Storage(count: 36 * block * (cin + cout) + cin)
+    // From one matrix to the next: apart by a cache line more, as in `inTiles`.
+    let (before, behind) = (block * cin + 16, block * cout + 16)
+    let transformed = Storage(count: 36 * (before + behind) + cin)
     let sums = Storage(count: 36 * cout * cin)
-    let (v, m, zeros) = (transformed.pointer, transformed.pointer + 36 * block * cin, transformed.pointer + 36 * block * (cin + cout))
+    let (v, m) = (transformed.pointer, transformed.pointer + 36 * before)
+    let zeros = m + 36 * behind
     zeros.update(repeating: 0, count: cin)
     for first in stride(from: 0, to: n * tiles, by: block) {
       let count = min(block, n * tiles - first)
       parallel(count, grain: max(1, 8192 / (36 * (cin + cout)))) { range in
         pieces(first, range, tiles: tiles) { row, image, part in
-          kernel.winograd_input(x.data + image * h * w * cin, h, w, cin, part.lowerBound, part.upperBound, zeros, v + row * cin, block)
+          kernel.winograd_input(x.data + image * h * w * cin, h, w, cin, part.lowerBound, part.upperBound, zeros, v + row * cin, before)
           kernel.winograd_result_gradient(
-            g.data + image * h * w * cout, h, w, cout, part.lowerBound, part.upperBound, m + row * cout, block)
+            g.data + image * h * w * cout, h, w, cout, part.lowerBound, part.upperBound, m + row * cout, behind)
         }
       }
       parallel(36) { matrices in
         for i in matrices {
           product(
-            cout, cin, count, Matrix(pointer: m + i * block * cout, stride: cout, transposed: true),
-            Matrix(pointer: v + i * block * cin, stride: cin), beta: first == 0 ? 0 : 1, sums.pointer + i * cout * cin, cin)
+            cout, cin, count, Matrix(pointer: m + i * behind, stride: cout, transposed: true),
+            Matrix(pointer: v + i * before, stride: cin), beta: first == 0 ? 0 : 1, sums.pointer + i * cout * cin, cin)
         }
       }
     }
@@ -155,7 +212,9 @@ extension Panels {
     let out = Tensor(uninitialized: [Panels.count(n), 36, input, Panels.width])
     let target = out.storage.pointer
     parallel(Panels.count(n), grain: max(1, 4096 / (input * Panels.width))) { range in
-      for p in range { kernels.winograd_weights(panel(p), input, 0, input, target + p * 36 * input * Panels.width) }
+      for p in range {
+        kernels.winograd_weights(panel(p), input, 0, input, target + p * 36 * input * Panels.width, input * Panels.width)
+      }
     }
     return out
   }

@@ -13,7 +13,11 @@ public final class Denoising {
 
   private let model: StableDiffusion
   private let conditioning: Conditioning
+  /// For each step of the plan what stands in place of the negative prompt's embedding; empty for that itself.
   private let negatives: [Tensor]
+  private let isGuided: Bool
+  /// The text of every step that has none of its own, `[rows, tokens, width]`, and what the attentions make of it.
+  private let text: TextProjections
   private let guidanceEmbedding: Tensor?
   private let probes: Probes?
   private let original: Probes?
@@ -117,7 +121,9 @@ public final class Denoising {
     }
     self.noise = noise
     at = indices.lowerBound
-    let halves: [RowLabel.Half] = conditioning.negative == nil ? [.cond] : [.uncond, .cond]
+    isGuided = conditioning.negative != nil
+    text = TextProjections(of: conditioning.negative.map { conditioning.both(rows: n, $0) } ?? conditioning.positive(rows: n))
+    let halves: [RowLabel.Half] = isGuided ? [.uncond, .cond] : [.cond]
     labels = halves.flatMap { half in (0..<n).map { RowLabel(image: $0, half: half) } }
     guidanceEmbedding = model.unet.config.timeCondProjDim.map { dim in
       // Latent consistency models are told the guidance scale instead of running twice (Luo et al. 2023): 1000 (w - 1), sine first.
@@ -147,15 +153,16 @@ public final class Denoising {
 
   /// The guided prediction for scaled latents at a timestep.
   private func evaluate(_ x: Tensor, _ t: Double, step: Int, _ probes: Probes?) throws -> Tensor {
-    let context = ForwardContext(probes: probes, moment: Moment(step: step, timestep: t, rows: labels))
+    let text =
+      isGuided && !negatives.isEmpty ? TextProjections(of: conditioning.both(rows: x.shape[0], negatives[step])) : self.text
+    var context = ForwardContext(probes: probes, moment: Moment(step: step, timestep: t, rows: labels))
+    context.textProjections = text
     let input = painting?.networkInput(x) ?? x
-    guard let negative = conditioning.negative else {
-      return try model.unet(
-        input, timesteps: [t], text: conditioning.positive(rows: x.shape[0]), guidanceEmbedding: guidanceEmbedding, context)
+    guard isGuided else {
+      return try model.unet(input, timesteps: [t], text: text.text, guidanceEmbedding: guidanceEmbedding, context)
     }
     let n = x.shape[0]
-    let own = negatives.isEmpty ? negative : negatives[step]
-    let both = try model.unet(Tensor.concatenated([input, input]), timesteps: [t], text: conditioning.both(rows: n, own), context)
+    let both = try model.unet(Tensor.concatenated([input, input]), timesteps: [t], text: text.text, context)
     let (uncond, cond) = (both.slice(0..<n), both.slice(n..<2 * n))
     return uncond + request.guidance * (cond - uncond)
   }

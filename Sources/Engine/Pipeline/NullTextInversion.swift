@@ -16,7 +16,8 @@ extension StableDiffusion {
   ) throws -> [Tensor] {
     guard var negative = conditioning.negative, conditioning.prompt.shape[0] == 1 else {
       throw InputError(
-        .usage, "null-text inversion: guidance \(request.guidance) has no use for a negative prompt", hint: "give a guidance above 1, such as 7.5")
+        .usage, "null-text inversion: guidance \(request.guidance) has no use for a negative prompt",
+        hint: "give a guidance above 1, such as 7.5")
     }
     let sampler = try DDIM(source.schedulerConfig, steps: request.steps, options: request.samplerOptions)
     var x = path[0]

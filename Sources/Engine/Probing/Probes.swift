@@ -84,6 +84,8 @@ public struct ForwardContext {
   /// When gradients are recorded, keep only what goes in and out of residual blocks and transformers, and compute their inside again on the
   /// way back. Not done where probes look on.
   public var recomputes = false
+  /// What earlier passes with the same text have made of it.
+  var textProjections: TextProjections?
 
   public init(probes: Probes? = nil, moment: Moment = Moment(), recomputes: Bool = false) {
     self.probes = probes

@@ -17,7 +17,9 @@ typedef struct {
                         int adds, float *c, size_t ldc);
   // Winograd's transform of one panel of a 3x3 convolution, [9, in, panel_width], for the input channels from..<to: 36 matrices [to - from, panel_width]; see
   // winograd_weights.inc
-  void (*winograd_weights)(const void *b, size_t in, size_t from, size_t to, float *u);
+  void (*winograd_weights)(const void *b, size_t in, size_t from, size_t to, float *u, size_t matrix);
+  // The same for the position (down, right) in a doubled picture: 25 matrices; see winograd_doubled_weights.inc
+  void (*doubled_weights)(const void *b, size_t in, size_t down, size_t right, size_t from, size_t to, float *u, size_t matrix);
 } sdl_panels;
 
 typedef struct {
@@ -67,11 +69,16 @@ typedef struct {
   sdl_panels single, half;
 
   // 3x3 convolutions by Winograd's algorithm; see winograd.inc.
-  void (*winograd_input)(const float *x, size_t h, size_t w, size_t c, size_t from, size_t to, const float *zeros, float *v, size_t stride);
-  void (*winograd_output)(const float *m, size_t stride, size_t ldm, size_t h, size_t w, size_t c, size_t from, size_t to, const float *bias,
+  void (*winograd_input)(const float *x, size_t h, size_t w, size_t c, size_t from, size_t to, const float *zeros, float *v, size_t matrix);
+  void (*winograd_output)(const float *m, size_t matrix, size_t ldm, size_t h, size_t w, size_t c, size_t from, size_t to, const float *bias,
                           int adds, float *y, size_t ldy);
+  // The same behind a doubling by nearest neighbours; see winograd_doubled.inc.
+  void (*doubled_input)(const float *x, size_t h, size_t w, size_t c, size_t down, size_t right, size_t from, size_t to, const float *zeros, float *v,
+                        size_t matrix);
+  void (*doubled_output)(const float *m, size_t matrix, size_t ldm, size_t h, size_t w, size_t c, size_t down, size_t right, size_t from, size_t to,
+                         const float *bias, float *y, size_t ldy);
   // The gradient of their weight; see winograd_gradient.inc.
-  void (*winograd_result_gradient)(const float *g, size_t h, size_t w, size_t c, size_t from, size_t to, float *m, size_t stride);
+  void (*winograd_result_gradient)(const float *g, size_t h, size_t w, size_t c, size_t from, size_t to, float *m, size_t matrix);
   void (*winograd_weight_gradient)(const float *u, size_t pairs, size_t from, size_t to, float *g);
 
   // Derivatives and the optimiser's inner loop; see gradients.inc.

@@ -1,6 +1,6 @@
 """Proves: the full SD v1.5 shape, and that one set of weights gives one result from a diffusers folder, a CompVis .safetensors and a .ckpt.
 
-    sd15.py --out DIR [--dtype float16] [--variant] [--ema]    random weights in SD v1.5's shape, outside the repository (2.1 GB a form in fp16), and DIR/reference.safetensors
+    sd15.py --out DIR [--dtype float16] [--variant] [--ema] [--only-folder]    random weights in SD v1.5's shape, outside the repository (2.1 GB a form in fp16), and DIR/reference.safetensors
     sd15.py --tiny                                             the tiny v1 and v2 models of tiny.py as single files, committed under tiny/
 
 DIR/diffusers (folder), DIR/v1.safetensors, DIR/v1.ckpt hold the same weights; CLIP's vocabulary is a synthetic one of 49,408 entries (no words: ids are what counts).
@@ -81,7 +81,7 @@ def prefixed(text):
     return {"text_model." + k.removeprefix("text_model."): v for k, v in text.items() if "position_ids" not in k}
 
 
-def full(out, dtype, variant, with_ema):
+def full(out, dtype, variant, with_ema, only_folder=False):
     torch.set_num_threads(common.THREADS)
     torch.set_grad_enabled(False)
     out.mkdir(parents=True, exist_ok=True)
@@ -111,6 +111,8 @@ def full(out, dtype, variant, with_ema):
         "_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.6.0", "feature_extractor": [None, None], "safety_checker": [None, None], "requires_safety_checker": False,
         "scheduler": ["diffusers", "PNDMScheduler"], "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"], "unet": ["diffusers", "UNet2DConditionModel"],
         "vae": ["diffusers", "AutoencoderKL"]})
+    if only_folder:
+        return
 
     unet_config = {**UNET}
     single = compvis.single_file(parts["unet"], unet_config, parts["vae"], VAE, compvis.clip_v1(parts["text_encoder"]))
@@ -189,13 +191,15 @@ def main():
     args.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="how the weights are stored")
     args.add_argument("--variant", action="store_true", help="name the folder's fp16 files *.fp16.safetensors")
     args.add_argument("--ema", action="store_true", help="add model_ema.* (other values) to the single files")
+    args.add_argument("--only-folder", action="store_true", help="write DIR/diffusers alone: no single files, no reference")
     args.add_argument("--tiny", action="store_true")
     args = args.parse_args()
     if args.tiny:
         tiny(args.out or common.GOLDENS / "tiny")
     elif args.out:
-        assert common.ROOT not in args.out.resolve().parents, "choose a place outside the repository"
-        full(args.out, getattr(torch, args.dtype), args.variant, args.ema)
+        parents = args.out.resolve().parents
+        assert common.ROOT not in parents or common.ROOT / "out" in parents, "choose a place outside the repository, or below out/, which git does not see"
+        full(args.out, getattr(torch, args.dtype), args.variant, args.ema, args.only_folder)
     else:
         raise SystemExit("give --out DIR or --tiny")
 
