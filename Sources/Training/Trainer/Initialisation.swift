@@ -28,4 +28,23 @@ extension Parameters {
         return (name, Tensor(drawn, tensor.shape))
       })
   }
+
+  /// These with the vectors of some tokens drawn anew: for words that a text encoder has come to take for each other, so that nothing behind it can tell them apart either.
+  ///
+  /// They are four times as long as the table's are on average: a word that was not listened to has to be heard over its neighbours.
+  /// - Parameter tokens: rows of the table of token embeddings.
+  public func redrawingTokens(_ tokens: Set<Int>, seed: UInt64) -> Parameters {
+    Parameters(
+      zip(names, values).map { name, tensor in
+        guard name == "text_encoder.text_model.embeddings.token_embedding.weight" else { return (name, tensor) }
+        let width = tensor.shape[1]
+        var table = tensor.array
+        let length = 4 * (table.reduce(0.0) { $0 + Double($1) * Double($1) } / Double(max(1, table.count))).squareRoot()
+        for token in tokens.sorted() {
+          var random = TorchRandom(seed: seed &+ UInt64(token))
+          for (i, value) in random.normal(count: width).enumerated() { table[token * width + i] = Float(length) * value }
+        }
+        return (name, Tensor(table, tensor.shape))
+      })
+  }
 }

@@ -20,6 +20,11 @@ struct TrainLDM: ParsableCommand {
   @OptionGroup var examples: ExampleOptions
   @Flag(help: "Draw the weights of what is trained anew.") var scratch = false
   @Flag(help: "Train the text encoder too.") var textEncoder = false
+  @Option(
+    help: ArgumentHelp(
+      "Words whose vectors are drawn anew at the beginning, separated by commas: for words that the model takes for each other.",
+      valueName: "a,b"))
+  var freshWords: String?
   @OptionGroup var denoising: DenoisingOptions
   @OptionGroup(title: "Training") var training: TrainingOptions
   @OptionGroup(title: "Model that it begins with") var model: ModelOptions
@@ -32,11 +37,15 @@ struct TrainLDM: ParsableCommand {
     if let share = examples.validation, share <= 0 || share >= 1 {
       throw InputError(.usage, "--validation \(share): expected a share between 0 and 1")
     }
+    if freshWords != nil, scratch {
+      throw InputError(.usage, "--fresh-words: --scratch draws all words anew", hint: "leave one of them out")
+    }
     let base = try folder()
     let loaded = try model.load(report)
     let subject = LDMSubject(
       model: loaded, base: try ModelDigest.of(loaded.source, quiet: report.quiet), folder: base, isFromScratch: scratch,
-      trainsText: textEncoder, seed: settings.seed, samples: DenoisingOptions.list(denoising.samples ?? DenoisingOptions.scenes))
+      trainsText: textEncoder, fresh: try freshWords.map { try commaList($0, "--fresh-words") } ?? [], seed: settings.seed,
+      samples: DenoisingOptions.list(denoising.samples ?? DenoisingOptions.scenes))
     let plan = try DenoisingPlan(
       subject, examples.sets(loaded, validation: 0.05),
       denoising.settings(unconditional: examples.unconditional, trainsText: textEncoder),
@@ -67,19 +76,27 @@ private struct LDMSubject: DenoisingSubject {
   let folder: URL
   let isFromScratch: Bool
   let trainsText: Bool
+  /// Words whose vectors are drawn anew.
+  let fresh: [String]
   let seed: UInt64
   let samples: [String]
 
   let kind = "ldm"
-  let details: [String: String]? = nil
+  var details: [String: String]? { fresh.isEmpty ? nil : ["fresh words": fresh.joined(separator: ", ")] }
   let keepsWholeModel = true
   let title = "A latent diffusion model"
   let usage = ""
 
   func part(_ networks: Parameters) -> DenoisingObjective.Part { .networks }
 
-  func start(_ networks: Parameters, _ objective: DenoisingObjective) -> Parameters {
-    guard isFromScratch else { return networks }
+  func start(_ networks: Parameters, _ objective: DenoisingObjective) throws -> Parameters {
+    guard isFromScratch else {
+      let tokens = try fresh.flatMap { word in
+        let prompt = try model.tokenize(word)
+        return Array(prompt.ids[1..<1 + prompt.contentCount])
+      }
+      return networks.redrawingTokens(Set(tokens), seed: seed)
+    }
     let drawn = networks.initialised(seed: seed)
     // What is frozen stays as it is.
     return Parameters(
@@ -105,6 +122,6 @@ private struct LDMSubject: DenoisingSubject {
     [
       ("begins with", "\(isFromScratch ? "weights drawn anew in the shape of " : "")\(model.source.displayName)"),
       ("trained", "\(trainsText ? "UNet and text encoder" : "UNet"), \(grouped(trained)) parameters"),
-    ]
+    ] + (fresh.isEmpty ? [] : [("words drawn anew", fresh.joined(separator: ", "))])
   }
 }
