@@ -73,11 +73,11 @@ bench: build $(VENV)/ready ## all of Benchmarks/RESULTS.md anew, beside PyTorch 
 	$(VENV)/bin/python Benchmarks/start.py --sdlab $(BINARIES)/sdlab --turns $(TURNS) --write
 	$(VENV)/bin/python Benchmarks/compare.py --sdlab-bench $(BINARIES)/sdlab-bench --turns $(TURNS) --write
 	$(VENV)/bin/python Benchmarks/training.py --sdlab $(BINARIES)/sdlab --turns $(TURNS) --write
-	$(VENV)/bin/python Benchmarks/profile.py --sdlab-bench $(BINARIES)/sdlab-bench --write
+	$(VENV)/bin/python Benchmarks/hotspots.py --sdlab-bench $(BINARIES)/sdlab-bench --write
 
 profile: build $(VENV)/ready ## where the time of a UNet step and of the VAE goes, into Benchmarks/RESULTS.md
 	Scripts/setup linux-perf
-	$(VENV)/bin/python Benchmarks/profile.py --sdlab-bench $(BINARIES)/sdlab-bench --write
+	$(VENV)/bin/python Benchmarks/hotspots.py --sdlab-bench $(BINARIES)/sdlab-bench --write
 
 bench-layout: setup ## the measurements behind the memory layout
 	@mkdir -p .build-layout
