@@ -52,7 +52,7 @@ setup: ## install the Debian packages that are missing
 	@Scripts/setup
 
 goldens: $(VENV)/ready ## make the goldens of diffusers again (Tests/Goldens)
-	set -e; for script in random_numbers tokenizer samplers imaging tiny adapters embedded heatmaps attention patch studies lens features information inversion directions gradients adapter_training optimisers npy projections metrics extractors truth watermark tensorboard_events judge segmentation ticks palettes; do \
+	set -e; for script in random_numbers tokenizer samplers imaging tiny adapters embedded heatmaps attention patch studies lens features information inversion directions gradients adapter_training autoencoder_training optimisers npy projections metrics extractors truth watermark tensorboard_events judge segmentation ticks palettes; do \
 	  echo "$$script"; $(VENV)/bin/python Tests/Goldens/make/$$script.py; done
 	$(VENV)/bin/python Tests/Goldens/make/sd15.py --tiny
 	git status --short Tests/Goldens
