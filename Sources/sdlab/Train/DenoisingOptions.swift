@@ -133,7 +133,7 @@ struct ExampleSets {
       augmentation: changes.augmentation, seed: seed)
   }
 
-  init(scenes count: Int, seed: UInt64, pairs: Double?, _ model: StableDiffusion) throws {
+  init(scenes count: Int, seed: UInt64, pairs: Double? = nil, _ model: StableDiffusion) throws {
     let (width, height) = model.nativeSize
     guard width == height else { throw InputError(.usage, "\(model.source.displayName): \(width)x\(height), scenes are square") }
     framing = Framing(width: width, height: height)
