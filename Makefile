@@ -52,7 +52,7 @@ setup: ## install the Debian packages that are missing
 	@Scripts/setup
 
 goldens: $(VENV)/ready ## make the goldens of diffusers again (Tests/Goldens)
-	set -e; for script in random_numbers tokenizer samplers imaging tiny adapters embedded heatmaps attention patch studies lens features information inversion directions gradients adapter_training optimisers npy projections metrics extractors truth watermark tensorboard_events judge segmentation ticks palettes; do \
+	set -e; for script in random_numbers tokenizer samplers imaging tiny adapters embedded heatmaps attention patch studies lens features information inversion directions gradients adapter_training autoencoder_training optimisers npy projections metrics extractors truth watermark tensorboard_events judge segmentation ticks palettes; do \
 	  echo "$$script"; $(VENV)/bin/python Tests/Goldens/make/$$script.py; done
 	$(VENV)/bin/python Tests/Goldens/make/sd15.py --tiny
 	git status --short Tests/Goldens
@@ -73,11 +73,11 @@ bench: build $(VENV)/ready ## all of Benchmarks/RESULTS.md anew, beside PyTorch 
 	$(VENV)/bin/python Benchmarks/start.py --sdlab $(BINARIES)/sdlab --turns $(TURNS) --write
 	$(VENV)/bin/python Benchmarks/compare.py --sdlab-bench $(BINARIES)/sdlab-bench --turns $(TURNS) --write
 	$(VENV)/bin/python Benchmarks/training.py --sdlab $(BINARIES)/sdlab --turns $(TURNS) --write
-	$(VENV)/bin/python Benchmarks/profile.py --sdlab-bench $(BINARIES)/sdlab-bench --write
+	$(VENV)/bin/python Benchmarks/hotspots.py --sdlab-bench $(BINARIES)/sdlab-bench --write
 
 profile: build $(VENV)/ready ## where the time of a UNet step and of the VAE goes, into Benchmarks/RESULTS.md
 	Scripts/setup linux-perf
-	$(VENV)/bin/python Benchmarks/profile.py --sdlab-bench $(BINARIES)/sdlab-bench --write
+	$(VENV)/bin/python Benchmarks/hotspots.py --sdlab-bench $(BINARIES)/sdlab-bench --write
 
 bench-layout: setup ## the measurements behind the memory layout
 	@mkdir -p .build-layout

@@ -3,6 +3,7 @@ import ArgumentParser
 import Engine
 import Foundation
 import Plots
+import Training
 
 struct Heatmap: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -12,7 +13,8 @@ struct Heatmap: ParsableCommand {
       existing picture: it is noised to the timesteps of --at and the network looks at it once at each.
 
       Methods: daam (Tang et al. 2023), sdlab (where words are written, not where the network looks: closest to the truth in `sdlab truth`), p2p \
-      (Prompt-to-Prompt), ovam (words that need not be in the prompt), gradcam (features that matter for a word, by gradients; of the finished picture at --at), neglect (Attend-and-Excite's statistic: how much each word is overlooked, a number for \
+      (Prompt-to-Prompt), ovam (words that need not be in the prompt), gradcam (features that matter for a word, by gradients; of the finished picture at --at), judge (the same of the judge of scenes, for its \
+      nouns: what in the finished picture speaks for one, whatever made it), neglect (Attend-and-Excite's statistic: how much each word is overlooked, a number for \
       each step).
 
       Examples:
@@ -28,7 +30,7 @@ struct Heatmap: ParsableCommand {
   @Option(help: ArgumentHelp("Words or phrases, separated by commas. Default: every word of the prompt.", valueName: "a,b"))
   var words: String?
 
-  @Option(help: ArgumentHelp("daam, sdlab, ovam, p2p, gradcam or neglect.", valueName: "name"))
+  @Option(help: ArgumentHelp("daam, sdlab, ovam, p2p, gradcam, judge or neglect.", valueName: "name"))
   var method = HeatmapMethod.daam
 
   @Option(
@@ -70,8 +72,9 @@ struct Heatmap: ParsableCommand {
     if layers != nil, ![.daam, .sdlab].contains(method) {
       throw InputError(.usage, "--layers: only with --method daam or sdlab; \(method.rawValue) has its own layers")
     }
-    if atSteps != nil, method == .gradcam {
-      throw InputError(.usage, "--at-steps: gradcam looks at the finished picture", hint: "give --at")
+    if atSteps != nil, [.gradcam, .judge].contains(method) {
+      throw InputError(
+        .usage, "--at-steps: \(method.rawValue) looks at the finished picture", hint: method == .judge ? "leave it out" : "give --at")
     }
     if arrays != nil, method == .neglect { throw InputError(.usage, "--arrays: neglect is a number a word and step, not a map") }
     let selection = try layers.map { try LayerSelection($0) }
@@ -92,7 +95,15 @@ struct Heatmap: ParsableCommand {
   }
 
   private func wordList(_ subject: HeatmapSubject) throws -> [String] {
-    let names = try words.map { try commaList($0, "--words") } ?? subject.prompt.distinctWords
+    var names = try words.map { try commaList($0, "--words") } ?? subject.prompt.distinctWords
+    if method == .judge, words == nil {
+      names = names.filter { Noun(rawValue: $0.lowercased()) != nil }
+      guard !names.isEmpty else {
+        throw InputError(
+          .usage, "the prompt names none of the judge's nouns",
+          hint: "name some with --words: \(Noun.allCases.map(\.rawValue).joined(separator: ", "))")
+      }
+    }
     guard !names.isEmpty else {
       throw InputError(.usage, "the prompt has no words to make maps of", hint: "give --words with --method ovam")
     }
@@ -100,6 +111,7 @@ struct Heatmap: ParsableCommand {
   }
 
   private func wordMaps(_ subject: HeatmapSubject, _ names: [String], _ selection: LayerSelection?) throws -> ([WordMap], MapSize) {
+    if method == .judge { return (try subject.judged(names, image: index), subject.latents) }
     if method == .gradcam { return (try subject.activation(names, image: index), subject.latents) }
     let (maps, positions) = try tokenMaps(subject, names, selection)
     return (try zip(names, positions).map { try maps.word($0, $1) }, maps.size)
@@ -136,7 +148,7 @@ struct Heatmap: ParsableCommand {
         recorder, image: index,
         where: selection.map { s in { s.contains($0, $1) } } ?? known.map { k in { place, _ in k.contains(place.path) } })
       return (TokenMaps(size: maps.size, tokens: maps.tokens, values: maps.maps), positions)
-    case .daam, .p2p, .gradcam, .neglect:
+    case .daam, .p2p, .gradcam, .judge, .neglect:
       let positions = try names.map { try subject.prompt.places(of: $0) }
       let recorder = try subject.attention(averaged: method == .p2p)
       try selection?.check(recorder.layers)
@@ -171,6 +183,7 @@ struct Heatmap: ParsableCommand {
         case .p2p: "attention, largest 1"
         case .sdlab: "written towards the word"
         case .gradcam: "features that matter for the word"
+        case .judge: "features that speak for the noun"
         case .daam, .ovam, .neglect: "attention, \(method.rawValue) definition"
         }
       let scale = ColourScale(.inferno, name, domain: 0...Double(max(largest, 1e-12)))
@@ -185,9 +198,11 @@ struct Heatmap: ParsableCommand {
       subtitle: "\(method.rawValue), \(subject.about)\(ownScale ? ", each word on its own scale" : ", one scale for all words")",
       note: method == .sdlab
         ? "How far attention's output moves each place towards what the word says, in the layers' own units. Percent: share of the word in the sum over all tokens."
-        : method == .gradcam
-          ? "Where features are large that matter for the word anywhere, by gradients. Percent: share of the word in the sum over the words shown."
-          : "Percent: share of the word in the attention to all tokens, the beginning and the padding included. Attention says where the network looked, not what made the picture.",
+        : method == .judge
+          ? "Where the judge of scenes has large features that speak for the noun, by gradients: of the picture, not of what made it. Percent: share in the sum over the words shown."
+          : method == .gradcam
+            ? "Where features are large that matter for the word anywhere, by gradients. Percent: share of the word in the sum over the words shown."
+            : "Percent: share of the word in the attention to all tokens, the beginning and the padding included. Attention says where the network looked, not what made the picture.",
       columns: columns, width: Double(columns) * 190, commonColours: !ownScale, panels: panels)
   }
 

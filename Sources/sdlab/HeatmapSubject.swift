@@ -2,6 +2,7 @@ import Analysis
 import Engine
 import Foundation
 import Plots
+import Training
 
 /// What `heatmap` looks at: a stored run, a run made now, or an existing picture.
 struct HeatmapSubject {
@@ -52,7 +53,7 @@ struct HeatmapSubject {
           OutputMapsRecorder.captures(
             levels: run.model.unet.config.blockOutChannels.count, latents: run.latentSize, sites: run.model.sites)
         case .daam, .p2p, .neglect: [CaptureSpec("unet.*.attn2.probs")]
-        case .gradcam: []
+        case .gradcam, .judge: []
         }
       })
     (folder, source, prompt, levels) = (subject.folder, subject.source, subject.prompt, subject.levels)
@@ -89,6 +90,30 @@ struct HeatmapSubject {
     return zip(zip(names, positions), maps).map { word, map in
       WordMap(
         word: word.0, positions: word.1, values: map, share: total > 0 ? map.reduce(0.0) { $0 + Double($1) } / total : 0)
+    }
+  }
+
+  /// Maps of nouns by the judge of scenes, on the finished picture.
+  /// - Throws: `InputError` (usage) for words that are none of its nouns.
+  func judged(_ names: [String], image: Int) throws -> [WordMap] {
+    let nouns = try names.map { name in
+      guard let noun = Noun(rawValue: name.lowercased()) else {
+        throw InputError(
+          .usage, "--words \(name): the judge of scenes knows \(Noun.allCases.map(\.rawValue).joined(separator: ", "))",
+          hint: "name some of these with --words")
+      }
+      return noun
+    }
+    let side = SceneJudge.side
+    let picture = try shownPicture(image)
+    let small = (picture.width == side && picture.height == side ? picture : picture.resized(width: side, height: side)).tensor
+    let own = MapSize(height: side / 8, width: side / 8)
+    let maps = try SceneJudge.embedded().activation(of: small, nouns: nouns).map {
+      Upsampling.bicubic.resize($0, own, channels: 1, to: latents).map { max(0, $0) }
+    }
+    let total = maps.joined().reduce(0.0) { $0 + Double($1) }
+    return zip(names, maps).map { name, map in
+      WordMap(word: name, positions: [], values: map, share: total > 0 ? map.reduce(0.0) { $0 + Double($1) } / total : 0)
     }
   }
 

@@ -183,3 +183,35 @@ import Testing
     #expect(try FileManager.default.contentsOfDirectory(atPath: place.url("runs").path).count == runs)
   }
 }
+
+@Suite struct JudgeHeatmapTests {
+  /// On drawn scenes, whose masks are known: most of the map lies around the object, and words that are no nouns of the world are refused.
+  @Test func mapsLieOnTheObject() throws {
+    let place = try Workplace()
+    #expect(try place.run("scenes", "--count", "4", "--seed", "3", "--objects", "1", "--out", "world", "-q").code == 0)
+    let lines = try String(contentsOf: place.url("world/metadata.jsonl"), encoding: .utf8).split(separator: "\n")
+    for (i, line) in lines.enumerated() {
+      let scene = try #require(JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+      let object = try #require((scene["objects"] as? [[String: Any]])?.first)
+      let (noun, x, y) = (try #require(object["noun"] as? String), object["x"] as? Double ?? -1, object["y"] as? Double ?? -1)
+      let r = try #require(object["r"] as? Double)
+      let text = try #require(scene["text"] as? String)
+      let made = try place.run(
+        "heatmap", text, "--image", "world/\(i).png", "--method", "judge", "-o", "h\(i).png", "--arrays", "maps\(i)", "-q", "--json")
+      #expect(made.code == 0 && made.errors.isEmpty, "\(made.errors)")
+      let map = try Npy.read(place.url("maps\(i)/\(noun).npy"))
+      #expect(map.shape == [16, 16])
+      let values = map.values.map(Double.init)
+      // Within its radius and two cells, which is as sharp as features of 8 by 8 can be.
+      let inside = values.indices.filter { hypot(Double($0 % 16) * 4 + 2 - x, Double($0 / 16) * 4 + 2 - y) < r + 8 }
+      let (within, all) = (inside.reduce(0) { $0 + values[$1] }, values.reduce(0, +))
+      #expect(
+        all > 0 && within / all > 1.3 * Double(inside.count) / 256, "\(noun): \(within / all) of the map in \(Double(inside.count) / 256)")
+    }
+    expectError(
+      try place.run("heatmap", "a red house", "--image", "world/0.png", "--method", "judge", "--words", "red", "-o", "x.png"), 64, "red",
+      "circle")
+    expectError(
+      try place.run("heatmap", "red", "--image", "world/0.png", "--method", "judge", "-o", "x.png"), 64, "none of the judge's nouns")
+  }
+}

@@ -38,7 +38,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ("train: [", "not YAML"), ("train: vae\ntry: {rate: [1]}", "line 1: train: expected ldm"), ("- a", "expected train, options and try"),
+    ("train: [", "not YAML"), ("train: gan\ntry: {rate: [1]}", "line 1: train: expected vae, ldm"),
+    ("- a", "expected train, options and try"),
     ("train: ldm", "try: expected options"), ("train: ldm\ntry: {rate: 1}", "rate: expected a list of values"),
     ("train: ldm\ntry: {rate: [1, 1]}", "a value stands there twice"),
     ("train: ldm\nrate: 1\ntry: {rate: [1]}", "rate: expected train, options or try"),

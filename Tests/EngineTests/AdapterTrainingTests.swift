@@ -54,18 +54,6 @@ import Testing
     Tensor((0..<shape.count).map { Float(scale * cos(1.3 * Double($0) + 0.7 * Double(index))) }, shape)
   }
 
-  /// As `projections` of gradients.py: three dot products and the norm.
-  private func projections(_ g: [Float]) -> [Float] {
-    let n = Double(g.count)
-    let dots = (0..<3).map { (k: Int) -> Double in
-      g.enumerated().reduce(0.0) { sum, one in
-        let x = Double(one.offset)
-        return sum + Double(one.element) * cos(0.7 * Double(k + 1) * x + Double(k) * x * x / n)
-      }
-    }
-    return (dots + [g.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()]).map { Float($0) }
-  }
-
   /// Largest error over the matrices, each relative to its own gradient.
   private func worst(_ gradients: [String: Tensor], _ golden: Golden) throws -> (error: Double, name: String) {
     let names = golden.names.filter(LowRankModules.isPart)

@@ -204,6 +204,42 @@ import Testing
     }
   }
 
+  /// A picture of 3x4 pixels, and one that is a line: it has no columns to go down.
+  @Test(arguments: [[2, 3, 4, 2], [1, 1, 5, 3]] as [[Int]]) func absoluteErrorAndEdges(_ dimensions: [Int]) {
+    let shape = Shape(dimensions)
+    let target = Tensor(pattern(shape.count, 9), shape)
+    func difference(_ v: [Double]) -> [Double] { zip(v, target.array).map { $0 - Double($1) } }
+    check([shape], { $0[0].meanAbsoluteError(target) }) { v in
+      [difference(v[0]).reduce(0) { $0 + abs($1) } / Double(shape.count)]
+    }
+    check([shape], { $0[0].meanEdgeError(target) }) { v in
+      let d = difference(v[0])
+      let (n, h, w, c) = (shape[0], shape[1], shape[2], shape[3])
+      func at(_ i: Int, _ y: Int, _ x: Int, _ k: Int) -> Double { d[((i * h + y) * w + x) * c + k] }
+      var (across, down) = ((sum: 0.0, count: 0.0), (sum: 0.0, count: 0.0))
+      for i in 0..<n {
+        for y in 0..<h {
+          for x in 0..<w {
+            for k in 0..<c {
+              if x + 1 < w { across = (across.sum + abs(at(i, y, x + 1, k) - at(i, y, x, k)), across.count + 1) }
+              if y + 1 < h { down = (down.sum + abs(at(i, y + 1, x, k) - at(i, y, x, k)), down.count + 1) }
+            }
+          }
+        }
+      }
+      return [across.sum / across.count + (down.count > 0 ? down.sum / down.count : 0)]
+    }
+  }
+
+  @Test func divergence() {
+    let shape: Shape = [2, 3, 2, 4]
+    check([shape, shape], { VAE.Distribution(mean: $0[0], logVariance: $0[1]).divergence() }) { v in
+      var sum = 0.0
+      for (mean, logVariance) in zip(v[0], v[1]) { sum += mean * mean + exp(logVariance) - 1 - logVariance }
+      return [0.5 * sum / 2]
+    }
+  }
+
   @Test(arguments: [nil, [0.5, 2, 0, 1]] as [[Float]?]) func crossEntropy(weights: [Float]?) {
     let labels = [3, 0, 2, 1, 3, 0]
     // Spread over a range in which the exponential alone would be infinite.

@@ -66,4 +66,19 @@ import Testing
     }
     #expect(sabotaged > 0.05)
   }
+
+  @Test func activationMapsAreThoseOfPyTorch() throws {
+    let golden = try Golden("segmentation/segmentation.safetensors")
+    let net = SegmentationNet(try Self.parameters(golden).recorded { _ in false }.store, Self.config)
+    let picture = try golden.nhwc("in:x").slice(1..<2)
+    for k in [1, 3] {
+      let map = net.activation(of: picture, map: 0, class: k)
+      let expected = try golden.tensor("out:activation.\(k)")
+      #expect(expected.shape.dimensions == [1, map.height, map.width])
+      let largest = Double(expected.array.max() ?? 0)
+      #expect(largest > 0 && largestDifference(Tensor(map.values, expected.shape), expected) < 1e-4 * largest)
+      // Another class has another map.
+      #expect(largestDifference(Tensor(net.activation(of: picture, map: 0, class: 2).values, expected.shape), expected) > 0.05 * largest)
+    }
+  }
 }

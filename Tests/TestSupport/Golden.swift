@@ -102,6 +102,20 @@ public struct Golden: Sendable {
   }
 }
 
+/// As `projections` of Tests/Goldens/make/gradients.py: three dot products with fixed waves and the norm, which tell a wrong row or a swapped index as well as the whole does.
+public func projections(_ g: [Float]) -> [Float] {
+  let n = Double(g.count)
+  let dots = (0..<3).map { (k: Int) -> Double in
+    var sum = 0.0
+    for (i, value) in g.enumerated() {
+      let x = Double(i)
+      sum += Double(value) * cos(0.7 * Double(k + 1) * x + Double(k) * x * x / n)
+    }
+    return sum
+  }
+  return (dots + [g.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()]).map { Float($0) }
+}
+
 /// Largest absolute difference; infinite when the lengths differ or something is not a number.
 public func largestDifference(_ a: [Float], _ b: [Float]) -> Double {
   guard a.count == b.count else { return .infinity }

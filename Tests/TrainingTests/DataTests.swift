@@ -214,7 +214,50 @@ import Testing
     let batch = try batches.next(4)
     #expect(batch.pixels.shape == [4, 8, 8, 3] && batch.captions == all[..<4].map(\.caption))
     #expect(Picture(batch.pixels, index: 2) == all[2].picture)
+    // By their number they are the same, whatever was asked for before.
+    let third = try whole.batch(2, size: 4)
+    #expect(third.captions == all[8..<12].map(\.caption) && Picture(third.pixels, index: 3) == all[11].picture)
     #expect(batch.pixels.array.allSatisfy { (-1...1).contains($0) })
+  }
+
+  /// What is kept is what is made anew: with room for two pictures and with room for all.
+  @Test func framedPicturesAreKept() throws {
+    var made = 0
+    let kept = FramedPictures(bytes: 2 * 3 * 12 * 8)
+    func ask(_ k: Int) -> Picture {
+      kept(k) {
+        made += 1
+        return Self.picture(k)
+      }
+    }
+    for k in [0, 1, 2, 0, 1, 2] { #expect(ask(k) == Self.picture(k)) }
+    #expect(made == 4)
+    let data = try TrainingData(Made(contents: Array(0..<10)), indices: [4, 6, 8], framing: Framing(width: 6, height: 6), seed: 3)
+    var random = NumPyRandom(seed: 0)
+    let expected = Set([4, 6, 8].map { data.framing.apply(Self.picture($0), &random).pixels })
+    for _ in 0..<2 {
+      let pictures = try data.framed(0..<3)
+      #expect(Set((0..<3).map { Picture(pictures, index: $0).pixels }) == expected)
+      #expect(try Picture(data.framed(1..<2)) == Picture(pictures, index: 1))
+    }
+    // The walk of the first epoch.
+    #expect(try data.framed(0..<3).array == data.batch(0, size: 3).pixels.array)
+  }
+
+  /// Whatever stands beside the pictures: a folder for an autoencoder needs no captions and takes no notice of them.
+  @Test func captionsMayBeIgnored() throws {
+    let place = try Place()
+    try place.write("a.png", Self.picture(1))
+    try place.write("b.png", Self.picture(2))
+    try place.write("b.txt", "a tree")
+    try FileManager.default.copyItem(at: place.url.appendingPathComponent("b.png"), to: place.url.appendingPathComponent("a.jpg"))
+    let url = place.url
+    #expect(throws: InputError.self) { try ImageFolder(url, duplicates: .keep, captions: .optional) }
+    let folder = try ImageFolder(url, duplicates: .keep, captions: .ignored)
+    #expect(folder.count == 3 && (0..<3).allSatisfy { folder.caption($0, epoch: 0).isEmpty })
+    try place.write("metadata.jsonl", "{\"file_name\":\"b.png\",\"text\":\"a tree\"}\n")
+    let listed = try ImageFolder(url, captions: .ignored)
+    #expect(listed.count == 1 && listed.caption(0, epoch: 0).isEmpty)
   }
 
   @Test func scenesAsData() throws {

@@ -12,6 +12,8 @@ public enum HeatmapMethod: String, Sendable, CaseIterable {
   case sdlab
   /// Class activation maps of an up block's features by gradients (`GradCAM`).
   case gradcam
+  /// The same of the judge of scenes, which knows nouns and no model: what in the finished picture speaks for one.
+  case judge
   /// Chefer et al., SIGGRAPH 2023: a number a word and step, no map.
   case neglect
 }

@@ -39,13 +39,7 @@ public enum GradCAM {
       guard let a = features, let gradient = gradients(of: answer, seed: u, for: [a])[0], gradient.array.allSatisfy(\.isFinite) else {
         throw InputError(.badData, "the network's answer at t = \(timestep) has no gradient", hint: "the model is damaged")
       }
-      let (places, channels) = (a.shape[1] * a.shape[2], a.shape[3])
-      let (values, slopes) = (a.array, gradient.array)
-      let weights = (0..<channels).map { k in (0..<places).reduce(0.0) { $0 + Double(slopes[$1 * channels + k]) } / Double(places) }
-      let map = (0..<places).map { p in
-        Float(max(0, (0..<channels).reduce(0.0) { $0 + weights[$1] * Double(values[p * channels + $1]) }))
-      }
-      return (MapSize(height: a.shape[1], width: a.shape[2]), map)
+      return (MapSize(height: a.shape[1], width: a.shape[2]), classActivation(a, gradient: gradient))
     }
   }
 

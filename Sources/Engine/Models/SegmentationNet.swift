@@ -64,8 +64,10 @@ public struct SegmentationNet: Sendable {
     classes = Linear(store["classes"], 4 * config.width, config.classes)
   }
 
-  /// - Parameter x: pictures `[n, h, w, 3]` in [-1, 1], whose sides are multiples of 8.
-  public func callAsFunction(_ x: Tensor) -> Output {
+  /// - Parameters:
+  ///   - x: pictures `[n, h, w, 3]` in [-1, 1], whose sides are multiples of 8.
+  ///   - look: is shown what the deepest level says, `[n, h / 8, w / 8, 4 width]`, and gives what goes on from there.
+  public func callAsFunction(_ x: Tensor, look: (Tensor) -> Tensor = { $0 }) -> Output {
     precondition(x.shape.rank == 4 && x.shape[3] == 3 && x.shape[1] % 8 == 0 && x.shape[2] % 8 == 0, "pictures \(x.shape)")
     var levels: [Tensor] = []
     var h = x
@@ -73,11 +75,30 @@ public struct SegmentationNet: Sendable {
       for block in blocks { h = block(h) }
       levels.append(h)
     }
+    h = look(h)
     let features = h.meanOverPixels()
     for (block, beside) in zip(up, levels.dropLast().reversed()) {
       h = block(h.resizedNearest(height: beside.shape[1], width: beside.shape[2]).joinedChannels(beside))
     }
     return Output(maps: maps.map { $0(h) }, classes: classes(features), features: features)
+  }
+
+  /// The class activation map of one class of one map, its logits summed over all places, at the size of the deepest level.
+  /// - Parameter picture: `[1, h, w, 3]`
+  public func activation(of picture: Tensor, map: Int, class wanted: Int) -> (height: Int, width: Int, values: [Float]) {
+    var features: Tensor?
+    let logits = self(picture.detached) { deepest in
+      let leaf = deepest.recorded()
+      features = leaf
+      return leaf
+    }.maps[map]
+    let count = logits.shape[3]
+    var seed = Tensor.zeros(logits.shape)
+    seed.withUnsafeMutableBuffer { for place in 0..<$0.count / count { $0[place * count + wanted] = 1 } }
+    guard let a = features, let gradient = gradients(of: logits, seed: seed, for: [a])[0] else {
+      preconditionFailure("a network without a way back")
+    }
+    return (a.shape[1], a.shape[2], classActivation(a, gradient: gradient))
   }
 
   private static func sizes(_ config: SegmentationNetConfig) -> (down: [[Size]], up: [Size]) {

@@ -31,8 +31,8 @@ enum Winograd {
   /// Whether the transformed weights are kept: they are small, and meet few tiles in each pass.
   static func keeps(_ input: Int, _ output: Int) -> Bool { input * output <= 1 << 16 }
 
-  /// Tiles transformed at a time: at most 12 MiB of them, which the last-level cache holds.
-  fileprivate static func block(_ input: Int, _ matrices: Int) -> Int { max(64, min(256, (3 << 20) / (matrices * input))) }
+  /// Tiles transformed at a time: at most 6 MiB of them, which the last-level cache holds beside the weights and what else runs on the machine.
+  fileprivate static func block(_ input: Int, _ matrices: Int) -> Int { max(64, min(128, (3 << 19) / (matrices * input))) }
 }
 
 extension Tensor {

@@ -64,7 +64,7 @@ public struct Augmentation: Sendable, Equatable {
   }
 
   /// The caption with the words left and right exchanged, in whatever letters they are written; "leftover" and "bright" stay.
-  static func mirrored(_ caption: String) -> String {
+  public static func mirrored(_ caption: String) -> String {
     var out = ""
     var word = ""
     func finish() {

@@ -19,7 +19,7 @@ public protocol ExampleSource: Sendable {
 
   /// - Parameters:
   ///   - index: `0..<count`.
-  ///   - epoch: how often the data has been gone through before; a source that knows several captions of a picture changes them.
+  ///   - epoch: how often the data has been gone through before; a source that knows several captions of a picture changes them. The picture stays the same.
   func example(_ index: Int, epoch: Int) throws -> Example
 
   /// The caption alone.

@@ -19,6 +19,8 @@ public struct ImageFolder: ExampleSource {
     case required
     /// A picture without a caption has an empty one.
     case optional
+    /// Nobody asks for them: all are empty.
+    case ignored
   }
 
   private struct Entry {
@@ -33,7 +35,7 @@ public struct ImageFolder: ExampleSource {
   public var count: Int { entries.count }
 
   /// - Throws: `InputError`: `.missing` for a folder or a picture that is not there; `.badData` for a picture without a caption or with an empty
-  ///   one (unless captions are optional), broken pictures, duplicates, a metadata file that is not one.
+  ///   one (where captions are required), broken pictures, duplicates, a metadata file that is not one.
   public init(_ folder: URL, duplicates: Duplicates = .refuse, captions: Captions = .required) throws {
     self.folder = folder
     var isFolder: ObjCBool = false
@@ -75,7 +77,7 @@ public struct ImageFolder: ExampleSource {
     for (i, text) in content.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
       if text.allSatisfy(\.isWhitespace) { continue }
       let place = "\(metadata.relativePath): line \(i + 1)"
-      guard let line = try? JSONDecoder().decode(Line.self, from: Data(text.utf8)), line.text != nil || captions == .optional else {
+      guard let line = try? JSONDecoder().decode(Line.self, from: Data(text.utf8)), line.text != nil || captions != .required else {
         throw InputError(.badData, "\(place): expected {\"file_name\": …, \"text\": …}", hint: "one JSON object a line")
       }
       if let earlier = lines.updateValue(i + 1, forKey: line.file_name) {
@@ -86,7 +88,10 @@ public struct ImageFolder: ExampleSource {
       guard !parts.contains(".."), !line.file_name.hasPrefix("/"), !line.file_name.isEmpty else {
         throw InputError(.badData, "\(place): \(line.file_name) does not lie in the folder")
       }
-      out.append(Entry(url: folder.appendingPathComponent(line.file_name), caption: try Self.caption(line.text ?? "", place, captions)))
+      out.append(
+        Entry(
+          url: folder.appendingPathComponent(line.file_name),
+          caption: try Self.caption(captions == .ignored ? "" : line.text ?? "", place, captions)))
     }
     return out
   }
@@ -101,6 +106,10 @@ public struct ImageFolder: ExampleSource {
     for name in names where !name.hasPrefix(".") {
       let url = folder.appendingPathComponent(name)
       guard ["png", "jpg", "jpeg"].contains(url.pathExtension.lowercased()) else { continue }
+      if captions == .ignored {
+        out.append(Entry(url: url, caption: ""))
+        continue
+      }
       let stem = url.deletingPathExtension()
       if let other = stems.updateValue(name, forKey: stem.lastPathComponent) {
         throw InputError(.badData, "\(folder.relativePath): \(other) and \(name) would share a caption", hint: "rename one of them")
@@ -124,19 +133,15 @@ public struct ImageFolder: ExampleSource {
 
   private static func caption(_ text: String, _ place: String, _ captions: Captions) throws -> String {
     let words = text.split(whereSeparator: \.isWhitespace)
-    guard !words.isEmpty || captions == .optional else { throw InputError(.badData, "\(place): the caption is empty") }
+    guard !words.isEmpty || captions != .required else { throw InputError(.badData, "\(place): the caption is empty") }
     return words.joined(separator: " ")
   }
 
   // MARK: Pictures
 
-  /// Decodes every picture once.
+  /// Decodes every picture once. The first problem in the order of the names is told, whichever thread met one first.
   private static func inspected(_ urls: [URL]) throws -> [ContentDigest] {
-    let found = Findings(count: urls.count)
-    inParallel(tasks: urls.count) { i in
-      do { found.set(i, .success(ContentDigest(try Picture(url: urls[i])))) } catch { found.set(i, .failure(error)) }
-    }
-    return try found.all()
+    try inParallel(urls.count) { ContentDigest(try Picture(url: urls[$0])) }
   }
 
   private static func refuseDuplicates(_ urls: [URL], _ digests: [ContentDigest]) throws {
@@ -150,14 +155,5 @@ public struct ImageFolder: ExampleSource {
     throw InputError(
       .badData, "\(urls[b].relativePath): shows exactly what \(urls[a].lastPathComponent) shows\(others)",
       hint: "take one away, or keep duplicates: a split leaves them on one side")
-  }
-
-  /// The first problem in the order of the names is told, whichever thread met one first.
-  private final class Findings: @unchecked Sendable {
-    private let lock = NSLock()
-    private var values: [Result<ContentDigest, any Error>?]
-    init(count: Int) { values = Array(repeating: nil, count: count) }
-    func set(_ i: Int, _ value: Result<ContentDigest, any Error>) { lock.withLock { values[i] = value } }
-    func all() throws -> [ContentDigest] { try lock.withLock { try values.compactMap { try $0?.get() } } }
   }
 }

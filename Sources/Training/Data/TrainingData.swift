@@ -12,6 +12,10 @@ public struct TrainingData: Sendable {
   public let augmentation: Augmentation
   public let seed: UInt64
   private var order: ShuffledOrder
+  private let kept: FramedPictures
+
+  /// Room for framed pictures.
+  private static let bytes = 512 << 20
 
   /// How many examples were given out; a checkpoint keeps it.
   public var position: Int { order.position }
@@ -35,6 +39,7 @@ public struct TrainingData: Sendable {
     self.augmentation = augmentation
     self.seed = seed
     order = ShuffledOrder(count: indices.count, seed: seed, position: position)
+    kept = FramedPictures(bytes: Self.bytes)
   }
 
   public struct Batch: Sendable {
@@ -45,7 +50,17 @@ public struct TrainingData: Sendable {
 
   /// The next `size` examples.
   public mutating func next(_ size: Int) throws -> Batch {
-    let examples = try (0..<size).map { _ in try nextExample() }
+    try batch((0..<size).map { _ in order.next() })
+  }
+
+  /// Batch number `step` of `size` examples, whatever was given out before: a function of the seed and the number.
+  public func batch(_ step: Int, size: Int) throws -> Batch {
+    var walk = ShuffledOrder(count: indices.count, seed: seed, position: step * size)
+    return try batch((0..<size).map { _ in walk.next() })
+  }
+
+  private func batch(_ places: [(index: Int, epoch: Int)]) throws -> Batch {
+    let examples = try inParallel(places.count) { try example(places[$0].index, epoch: places[$0].epoch) }
     return Batch(pixels: Tensor.concatenated(examples.map { $0.picture.tensor }), captions: examples.map(\.caption))
   }
 
@@ -63,9 +78,25 @@ public struct TrainingData: Sendable {
     }
   }
 
+  /// Examples of the first epoch as they are framed, without changes, `[n, height, width, 3]`.
+  /// - Parameter places: in the order of that epoch.
+  public func framed(_ places: Range<Int>) throws -> Tensor {
+    var walk = ShuffledOrder(count: indices.count, seed: seed, position: places.lowerBound)
+    let order = places.map { _ in walk.next().index }
+    return .concatenated(
+      try inParallel(order.count) { i in
+        var random = NumPyRandom(seed: seed, 0, UInt64(order[i]))
+        return try framed(order[i], 0, &random).picture
+      }.map(\.tensor))
+  }
+
   private func framed(_ place: Int, _ epoch: Int, _ random: inout NumPyRandom) throws -> Example {
-    var example = try source.example(indices[place], epoch: epoch)
-    example.picture = framing.apply(example.picture, &random)
-    return example
+    // The middle is the same each time.
+    guard framing.crop == .centre else {
+      let example = try source.example(indices[place], epoch: epoch)
+      return Example(picture: framing.apply(example.picture, &random), caption: example.caption)
+    }
+    let picture = try kept(indices[place]) { framing.apply(try source.example(indices[place], epoch: epoch).picture, &random) }
+    return Example(picture: picture, caption: try source.caption(indices[place], epoch: epoch))
   }
 }

@@ -14,15 +14,10 @@ struct LabelledScenes: Sendable {
 
   /// - Parameter change: of the pixels in [-1, 1] of scene i, `[64 * 64 * 3]`; may run on any thread.
   init(_ scenes: [Scene], change: @Sendable (_ i: Int, _ picture: Picture) -> [Float] = { $1.tensor.array }) throws {
-    let made = Made(count: scenes.count)
-    inParallel(tasks: scenes.count) { i in
-      do {
-        let drawn = try scenes[i].rendered(size: SceneJudge.side)
-        let labels = Self.cells(drawn.labels)
-        made.set(i, .success(.init(pixels: change(i, drawn.picture), labels: labels)))
-      } catch { made.set(i, .failure(error)) }
+    let all = try inParallel(scenes.count) { i in
+      let drawn = try scenes[i].rendered(size: SceneJudge.side)
+      return One(pixels: change(i, drawn.picture), labels: Self.cells(drawn.labels))
     }
-    let all = try made.all()
     pictures = .concatenated(all.map { Tensor($0.pixels, [1, SceneJudge.side, SceneJudge.side, 3]) })
     func classes(_ of: (Scene.Object) -> Int?) -> [Int] {
       zip(scenes, all).flatMap { scene, one in
@@ -46,14 +41,6 @@ struct LabelledScenes: Sendable {
   private struct One {
     let pixels: [Float]
     let labels: [UInt8]
-  }
-
-  private final class Made: @unchecked Sendable {
-    private let lock = NSLock()
-    private var values: [Result<One, any Error>?]
-    init(count: Int) { values = Array(repeating: nil, count: count) }
-    func set(_ i: Int, _ value: Result<One, any Error>) { lock.withLock { values[i] = value } }
-    func all() throws -> [One] { try lock.withLock { try values.compactMap { try $0?.get() } } }
   }
 }
 

@@ -119,6 +119,16 @@ public struct SceneJudge: Sendable {
     return .concatenated(parts)
   }
 
+  /// Where a picture has what speaks for each noun: class activation maps by gradients of the judge itself (`classActivation`). The score of a noun is the sum of its logits over
+  /// all places, as for other networks that say a class for every place (Vinogradova et al., AAAI 2020); the features are those of the deepest level.
+  /// - Parameter picture: `[1, 64, 64, 3]` in [-1, 1].
+  /// - Returns: for each noun `[8, 8]`.
+  public func activation(of picture: Tensor, nouns: [Noun]) -> [[Float]] {
+    nouns.map { noun in
+      net.activation(of: picture, map: 0, class: 1 + (Noun.allCases.firstIndex(of: noun) ?? 0)).values
+    }
+  }
+
   /// For the inception score: the logarithm of how much of each picture each noun has, over all places. Its softmax is the share of what is no background.
   /// - Parameter pictures: as for `features`.
   /// - Returns: `[n, 16]`

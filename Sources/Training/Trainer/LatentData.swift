@@ -4,7 +4,7 @@ import Foundation
 /// Pictures as latents, encoded once, and their captions: what a latent diffusion model is trained with.
 ///
 /// Batch k is a function of the seed and k alone, so that a training that goes on sees what it would have seen. Pictures are encoded as they are: what augmentation does to
-/// pixels cannot be done to latents, so it is not offered here.
+/// pixels cannot be done to latents (`AugmentedLatents`).
 public struct LatentData: Sendable {
   /// `[count, h, w, c]`, as the UNet sees them.
   public let latents: Tensor
@@ -39,8 +39,7 @@ public struct LatentData: Sendable {
     }
     var parts: [Tensor] = []
     var random = NumPyRandom(seed: 0)
-    // Of about the work of sixteen small pictures at a time.
-    let batch = max(1, 16 * 64 * 64 / max(1, framing.width * framing.height))
+    let batch = Self.picturesAtOnce(framing)
     for start in stride(from: 0, to: indices.count, by: batch) {
       let range = start..<min(start + batch, indices.count)
       let pictures = try indices[range].map { framing.apply(try source.example($0, epoch: 0).picture, &random).tensor }
@@ -51,6 +50,9 @@ public struct LatentData: Sendable {
     try Safetensors.write([("latents", latents)], metadata: ["made_of": name], to: cache)
     self.init(latents: latents, source: source, indices: indices)
   }
+
+  /// Of about the work of sixteen small pictures: more at once only take more memory.
+  static func picturesAtOnce(_ framing: Framing) -> Int { max(1, 16 * 64 * 64 / max(1, framing.width * framing.height)) }
 
   /// Batch number `step` of `size` examples; epochs follow each other in orders of their own.
   public func batch(_ step: Int, size: Int, seed: UInt64) throws -> Batch {

@@ -107,6 +107,8 @@ struct ExampleSets {
   /// nil where nothing is kept apart.
   let held: Set?
   let framing: Framing
+  /// What is done to the pictures of `train`.
+  private(set) var changes = ExampleChanges()
   /// In words that change when the data does.
   let name: String
   /// For the card.
@@ -114,7 +116,24 @@ struct ExampleSets {
 
   private static let validationExamples = 128
 
-  init(scenes count: Int, seed: UInt64, pairs: Double?, _ model: StableDiffusion) throws {
+  /// - Throws: `InputError` (usage) for a random crop where there is nothing to cut.
+  func changing(_ changes: ExampleChanges) throws -> ExampleSets {
+    if changes.crop == .random, train.source is SceneSource {
+      throw InputError(.usage, "--crop random: scenes are drawn in the model's size", hint: "leave it out")
+    }
+    var out = self
+    out.changes = changes
+    return out
+  }
+
+  /// The pictures to train with, changed.
+  func data(seed: UInt64) throws -> TrainingData {
+    try TrainingData(
+      train.source, indices: train.indices, framing: Framing(width: framing.width, height: framing.height, crop: changes.crop),
+      augmentation: changes.augmentation, seed: seed)
+  }
+
+  init(scenes count: Int, seed: UInt64, pairs: Double? = nil, _ model: StableDiffusion) throws {
     let (width, height) = model.nativeSize
     guard width == height else { throw InputError(.usage, "\(model.source.displayName): \(width)x\(height), scenes are square") }
     framing = Framing(width: width, height: height)

@@ -26,13 +26,14 @@ struct DenoisingPlan {
     parameters = try subject.start(networks, self.objective)
     record = TrainingFolder.Record(
       kind: subject.kind, base: subject.base, fromScratch: subject.isFromScratch, data: sets.name, examples: sets.train.indices.count,
-      trainer: settings, objective: objective, threads: Threads.count, details: subject.details)
+      trainer: settings, objective: objective, augmentation: sets.changes.record, threads: Threads.count,
+      details: subject.details)
   }
 
   /// Number of numbers that move.
   var trained: Int { zip(parameters.names, parameters.values).filter { objective.isTrained($0.0) }.reduce(0) { $0 + $1.1.count } }
 
-  /// For `--dry-run`: counts, and the time of one real step on made-up latents.
+  /// For `--dry-run`: counts, and the time of one real step on made-up latents, or on those of changed pictures.
   func print() throws {
     let trainer = Trainer(parameters, settings, where: objective.isTrained)
     let factor = model.vae.config.factor
@@ -45,7 +46,11 @@ struct DenoisingPlan {
     // A real caption: a word's vectors have gradients only where it is named.
     let rows = Array(
       repeating: try model.tokenize(sets.train.source.caption(sets.train.indices[0], epoch: 0)).chunks[0].ids, count: settings.batch)
-    let best = try trainer.secondsPerStep { try objective.loss($0, latents: latents, ids: rows, empty: empty, step: $1) }
+    let augmented = sets.changes.isOn ? AugmentedLatents(try sets.data(seed: settings.seed), model) : nil
+    let best = try trainer.secondsPerStep {
+      let latents = try augmented?.batch($1, size: settings.batch).latents ?? latents
+      return try objective.loss($0, latents: latents, ids: rows, empty: empty, step: $1)
+    }
     // Parameters, their average and the optimiser's means, and the model or the adapter.
     let written = subject.keepsWholeModel ? parameters.count : trained
     let disk = Double(training.keep) * Double(4 * (4 * trained + written - (subject.keepsWholeModel ? trained : 0)))

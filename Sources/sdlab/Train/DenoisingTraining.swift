@@ -8,7 +8,8 @@ import Training
 struct DenoisingTraining {
   private let plan: DenoisingPlan
   private let folder: TrainingFolder
-  private let train: LatentData
+  /// What a step sees.
+  private let batch: (_ step: Int) throws -> LatentData.Batch
   private let held: LatentData?
   private let ids: Captions
 
@@ -19,8 +20,8 @@ struct DenoisingTraining {
 
   init(_ plan: DenoisingPlan) throws {
     self.plan = plan
-    ids = try Captions(plan.model)
     let (record, quiet) = (plan.record, plan.report.quiet)
+    ids = try Captions(plan.model, quiet: quiet)
     let folder = try TrainingFolder(URL(fileURLWithPath: plan.training.output), record, kept: plan.training.keep)
     func latents(_ set: ExampleSets.Set, _ file: String) throws -> LatentData {
       var bar: ProgressBar?
@@ -32,7 +33,14 @@ struct DenoisingTraining {
         bar?.advance(by: count)
       }
     }
-    train = try latents(plan.sets.train, "latents.safetensors")
+    let settings = plan.settings
+    if plan.sets.changes.isOn {
+      let train = AugmentedLatents(try plan.sets.data(seed: settings.seed), plan.model)
+      batch = { try train.batch($0, size: settings.batch) }
+    } else {
+      let train = try latents(plan.sets.train, "latents.safetensors")
+      batch = { try train.batch($0, size: settings.batch, seed: settings.seed) }
+    }
     held = try plan.sets.held.map { try latents($0, "latents-validation.safetensors") }
     self.folder = folder
   }
@@ -41,16 +49,25 @@ struct DenoisingTraining {
   private final class Captions {
     private let model: StableDiffusion
     private var known: [String: [Int]] = [:]
+    /// A caption that is too long was told of.
+    private var isWarned: Bool
     let empty: [Int]
 
-    init(_ model: StableDiffusion) throws {
-      self.model = model
+    init(_ model: StableDiffusion, quiet: Bool) throws {
+      (self.model, isWarned) = (model, quiet)
       empty = try model.tokenize("").chunks[0].ids
     }
 
     func callAsFunction(_ caption: String) throws -> [Int] {
       if let ids = known[caption] { return ids }
-      let ids = try model.tokenize(caption).chunks[0].ids
+      let chunks = try model.tokenize(caption).chunks
+      if chunks.count > 1, !isWarned {
+        Terminal.warning(
+          "captions are longer than the text encoder's row of tokens, and what is beyond is not seen: '\(caption.prefix(200).description.oneLine)'"
+        )
+        isWarned = true
+      }
+      let ids = chunks[0].ids
       known[caption] = ids
       return ids
     }
@@ -60,7 +77,7 @@ struct DenoisingTraining {
     var trainer = Trainer(plan.parameters, settings, where: objective.isTrained)
     let loop = TrainingLoop(folder: folder, settings: settings, checkpoint: plan.training.checkpoint, quiet: quiet)
     let outcome = try loop.run(&trainer) { trainer in
-      let batch = try train.batch(trainer.step, size: settings.batch, seed: settings.seed)
+      let batch = try batch(trainer.step)
       let rows = try batch.captions.map { try ids($0) }
       return try trainer.advance { parameters, step in
         try objective.loss(parameters, latents: batch.latents, ids: rows, empty: ids.empty, step: step)
@@ -130,7 +147,7 @@ struct DenoisingTraining {
     if let held { loss += ", \(known.map { decimal($0, 4) } ?? "unknown") on \(held.indices.count) examples that it was not trained with" }
     var facts = subject.facts(trained: trainer.average.values.count)
     facts += [
-      ("data", plan.sets.told),
+      ("data", plan.sets.told), ("changes to pictures", plan.sets.changes.told),
       (
         "steps",
         "\(grouped(trainer.step)) of \(grouped(settings.steps)), \(settings.batch) examples each: \(grouped(trainer.step * settings.batch)) examples"

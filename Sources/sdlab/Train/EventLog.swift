@@ -23,6 +23,7 @@ struct EventLog {
   func append(_ line: TrainingFolder.Line) throws {
     var values = [("loss/training", line.loss), ("gradient norm", line.norm), ("learning rate", line.rate)]
     if let validation = line.validation { values.append(("loss/validation", validation)) }
+    if let psnr = line.psnr { values.append(("PSNR/validation", psnr)) }
     try append(TensorBoardEvents.scalars(time: Date().timeIntervalSince1970, step: line.step, values.map { (tag: $0.0, value: $0.1) }))
   }
 

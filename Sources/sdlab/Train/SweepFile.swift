@@ -16,7 +16,7 @@ struct SweepFile {
     let value: String?
   }
 
-  static let kinds = ["ldm", "lora", "textual-inversion", "classifier"]
+  static let kinds = ["vae", "ldm", "lora", "textual-inversion", "classifier"]
   /// More trainings than anybody waits for.
   private static let most = 1000
 

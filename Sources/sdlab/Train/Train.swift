@@ -5,12 +5,12 @@ import Training
 
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Train here: a whole small model, a LoRA for a large one, a word, or the judge of scenes.",
+    abstract: "Train here: a small model's autoencoder or its other networks, a LoRA for a large one, a word, or the judge of scenes.",
     discussion: """
       A training has a folder of its own: settings, a log, curves, sample sheets, checkpoints, and in the end what was trained. The same command goes on where it \
       stopped, whatever stopped it, to the same weights as if nothing had.
       """,
-    subcommands: [TrainLDM.self, TrainLoRA.self, TrainTextualInversion.self, TrainClassifier.self, TrainSweep.self])
+    subcommands: [TrainVAE.self, TrainLDM.self, TrainLoRA.self, TrainTextualInversion.self, TrainClassifier.self, TrainSweep.self])
 }
 
 /// How long, how fast, in what steps.
@@ -28,7 +28,8 @@ struct TrainingOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Highest learning rate. Default: 2e-4 for ldm, 1e-3 for lora, 5e-3 for textual-inversion, 3e-3 for classifier.", valueName: "x"))
+      "Highest learning rate. Default: 2e-4 for vae and ldm (a vae from scratch 2e-3), 1e-3 for lora, 5e-3 for textual-inversion, 3e-3 for classifier.",
+      valueName: "x"))
   var rate: Double?
 
   @Option(help: ArgumentHelp("Steps until the highest rate is reached; then half a cosine down.", valueName: "n"))

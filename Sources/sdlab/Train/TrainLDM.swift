@@ -26,6 +26,8 @@ struct TrainLDM: ParsableCommand {
       valueName: "a,b"))
   var freshWords: String?
   @OptionGroup var denoising: DenoisingOptions
+  @OptionGroup(title: "Changes to pictures") var augmentation: AugmentationOptions
+  @OptionGroup(title: "Changes to pictures") var composites: CompositeOptions
   @OptionGroup(title: "Training") var training: TrainingOptions
   @OptionGroup(title: "Model that it begins with") var model: ModelOptions
   @OptionGroup(title: "Reports") var report: ReportOptions
@@ -34,38 +36,25 @@ struct TrainLDM: ParsableCommand {
     let settings = try training.settings(rate: 2e-4)
     try examples.check()
     try denoising.check()
+    let changes = try augmentation.changes(composites: composites)
     if let share = examples.validation, share <= 0 || share >= 1 {
       throw InputError(.usage, "--validation \(share): expected a share between 0 and 1")
     }
     if freshWords != nil, scratch {
       throw InputError(.usage, "--fresh-words: --scratch draws all words anew", hint: "leave one of them out")
     }
-    let base = try folder()
+    let base = try model.baseFolder()
     let loaded = try model.load(report)
     let subject = LDMSubject(
       model: loaded, base: try ModelDigest.of(loaded.source, quiet: report.quiet), folder: base, isFromScratch: scratch,
       trainsText: textEncoder, fresh: try freshWords.map { try commaList($0, "--fresh-words") } ?? [], seed: settings.seed,
       samples: DenoisingOptions.list(denoising.samples ?? DenoisingOptions.scenes))
     let plan = try DenoisingPlan(
-      subject, examples.sets(loaded, validation: 0.05),
+      subject, examples.sets(loaded, validation: 0.05).changing(changes),
       denoising.settings(unconditional: examples.unconditional, trainsText: textEncoder),
       settings, training, report)
     if denoising.dryRun { return try plan.print() }
     try DenoisingTraining(plan).run()
-  }
-
-  /// The base's folder: what is written is its copy with other weights.
-  private func folder() throws -> URL {
-    guard model.lora.isEmpty, model.embedding.isEmpty, model.vae == nil, model.tokenizer == nil else {
-      throw InputError(.usage, "--lora, --embedding, --vae and --tokenizer: a training begins with a model as it is")
-    }
-    let url = try model.model.map { URL(fileURLWithPath: $0) } ?? Resources.embeddedModel()
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder), isFolder.boolValue else {
-      throw InputError(
-        .usage, "\(model.model ?? ""): a training begins with a diffusers folder", hint: "convert single files with diffusers first")
-    }
-    return url
   }
 }
 

@@ -35,6 +35,8 @@ struct TrainLoRA: ParsableCommand {
   var format = LoRA.Layout.diffusers
 
   @OptionGroup var denoising: DenoisingOptions
+  @OptionGroup(title: "Changes to pictures") var augmentation: AugmentationOptions
+  @OptionGroup(title: "Changes to pictures") var composites: CompositeOptions
   @OptionGroup(title: "Training") var training: TrainingOptions
   @OptionGroup(title: "Model that it is added to") var model: ModelOptions
   @OptionGroup(title: "Reports") var report: ReportOptions
@@ -43,6 +45,7 @@ struct TrainLoRA: ParsableCommand {
     let settings = try training.settings(rate: 1e-3)
     try examples.check()
     try denoising.check()
+    let changes = try augmentation.changes(composites: composites)
     guard (1...1024).contains(rank) else { throw InputError(.usage, "--rank \(rank): expected 1 to 1024") }
     if let alpha, !(alpha > 0 && alpha.isFinite) { throw InputError(.usage, "--alpha \(alpha): expected a number above 0") }
     if let share = examples.validation, share < 0 || share >= 1 {
@@ -55,7 +58,7 @@ struct TrainLoRA: ParsableCommand {
       alpha: alpha ?? Double(rank), targets: targets, trainsText: textEncoder, format: format, seed: settings.seed,
       samples: DenoisingOptions.list(denoising.samples ?? DenoisingOptions.scenes))
     let plan = try DenoisingPlan(
-      subject, examples.sets(loaded, validation: 0),
+      subject, examples.sets(loaded, validation: 0).changing(changes),
       denoising.settings(unconditional: examples.unconditional, trainsText: textEncoder),
       settings, training, report)
     if denoising.dryRun { return try plan.print() }

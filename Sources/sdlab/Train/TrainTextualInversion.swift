@@ -37,6 +37,7 @@ struct TrainTextualInversion: ParsableCommand {
   @Option(help: ArgumentHelp("Share of the pictures that is kept for validation; 0 for none.", valueName: "x")) var validation = 0.0
 
   @OptionGroup var denoising: DenoisingOptions
+  @OptionGroup(title: "Changes to pictures") var augmentation: AugmentationOptions
   @OptionGroup(title: "Training") var training: TrainingOptions
   @OptionGroup(title: "Model that learns it") var model: ModelOptions
   @OptionGroup(title: "Reports") var report: ReportOptions
@@ -52,9 +53,15 @@ struct TrainTextualInversion: ParsableCommand {
   func run() throws {
     let settings = try training.settings(rate: 5e-3)
     try denoising.check()
+    let changes = try augmentation.changes()
     guard TextualInversion.isWord(token) else {
       throw InputError(
         .usage, "--token '\(token.prefix(60).description.oneLine)': can be no word of a prompt", hint: "such as <mug>: no blank, no colon")
+    }
+    guard changes.augmentation.flip == 0 || Augmentation.mirrored(token) == token else {
+      throw InputError(
+        .usage, "--flip: --token \(token) would become \(Augmentation.mirrored(token)) in the mirror",
+        hint: "give another word, or no --flip")
     }
     guard (1...32).contains(vectors) else { throw InputError(.usage, "--vectors \(vectors): expected 1 to 32") }
     guard (0..<1).contains(validation) else {
@@ -70,7 +77,7 @@ struct TrainTextualInversion: ParsableCommand {
     let source = WordSource(pictures, templates: list.map { $0.replacing("{}", with: token) })
     try subject.checkCaptions(source)
     let plan = try DenoisingPlan(
-      subject, ExampleSets(source, data, subject.model, validation: validation),
+      subject, ExampleSets(source, data, subject.model, validation: validation).changing(changes),
       denoising.settings(unconditional: 0, trainsText: false), settings, training, report)
     if denoising.dryRun { return try plan.print() }
     try DenoisingTraining(plan).run()

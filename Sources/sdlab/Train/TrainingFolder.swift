@@ -7,6 +7,8 @@ import Training
 struct TrainingFolder {
   let url: URL
   let checkpoints: Checkpoints
+  /// True when the log has the signal-to-noise ratio of pictures that come back.
+  let hasPSNR: Bool
 
   /// What a training is: the same again goes on, anything else is another one.
   struct Record: Codable, Equatable {
@@ -19,6 +21,8 @@ struct TrainingFolder {
     var examples: Int
     var trainer: TrainerSettings
     var objective: DenoisingObjective.Settings
+    /// How pictures are changed; absent where they are not.
+    var augmentation: [String: String]?
     /// The number of threads decides the last bits.
     var threads: Int
     /// What else tells it from others of its kind; absent where there is nothing.
@@ -27,8 +31,8 @@ struct TrainingFolder {
 
   /// Opens a folder, or makes it.
   /// - Throws: `InputError` when there is something else, or a training with other settings.
-  init<Record: Codable>(_ url: URL, _ record: Record, kept: Int) throws {
-    self.url = url
+  init<Record: Codable>(_ url: URL, _ record: Record, kept: Int, hasPSNR: Bool = false) throws {
+    (self.url, self.hasPSNR) = (url, hasPSNR)
     checkpoints = Checkpoints(url.appendingPathComponent("checkpoints"), kept: kept)
     let file = url.appendingPathComponent("training.json")
     let path = url.relativePath
@@ -78,7 +82,10 @@ struct TrainingFolder {
       }
     }
     let (a, b) = (flat(fields(old)), flat(fields(new)))
-    return a.keys.sorted().compactMap { key in a[key] == b[key] ? nil : "its \(key) is \(a[key] ?? "none"), not \(b[key] ?? "none")" }
+    // Keys of both: what is absent in one may be there in the other.
+    return Set(a.keys).union(b.keys).sorted().compactMap { key in
+      a[key] == b[key] ? nil : "its \(key) is \(a[key] ?? "none"), not \(b[key] ?? "none")"
+    }
   }
 
   // MARK: The log
@@ -91,32 +98,38 @@ struct TrainingFolder {
     let rate: Double
     /// Of the averaged weights on examples that are not trained with, at checkpoints.
     let validation: Double?
+    /// Of an autoencoder's pictures as they come back, in decibels, at checkpoints.
+    let psnr: Double?
 
-    var text: String { "\(step),\(loss),\(norm),\(rate),\(validation.map { "\($0)" } ?? "")\n" }
+    func text(_ hasPSNR: Bool) -> String {
+      let always = "\(step),\(loss),\(norm),\(rate),\(validation.map { "\($0)" } ?? "")"
+      return hasPSNR ? "\(always),\(psnr.map { "\($0)" } ?? "")\n" : "\(always)\n"
+    }
 
-    init(_ report: Trainer.Report, validation: Double?) {
-      (step, loss, norm, rate, self.validation) = (report.step, report.loss, report.norm, report.rate, validation)
+    init(_ report: Trainer.Report, validation: Double?, psnr: Double? = nil) {
+      (step, loss, norm, rate, self.validation, self.psnr) = (report.step, report.loss, report.norm, report.rate, validation, psnr)
     }
 
     init?(_ text: Substring) {
       let parts = text.split(separator: ",", omittingEmptySubsequences: false)
-      guard parts.count == 5, let step = Int(parts[0]), let loss = Double(parts[1]), let norm = Double(parts[2]),
+      guard parts.count == 5 || parts.count == 6, let step = Int(parts[0]), let loss = Double(parts[1]), let norm = Double(parts[2]),
         let rate = Double(parts[3])
       else {
         return nil
       }
       (self.step, self.loss, self.norm, self.rate, validation) = (step, loss, norm, rate, Double(parts[4]))
+      psnr = parts.count == 6 ? Double(parts[5]) : nil
     }
   }
 
   private var log: URL { url.appendingPathComponent("log.csv") }
-  private static let head = "step,loss,gradient_norm,rate,validation_loss\n"
+  private var head: String { "step,loss,gradient_norm,rate,validation_loss\(hasPSNR ? ",validation_psnr" : "")\n" }
 
   /// Lines up to a step; what was logged beyond it is forgotten, for it is computed again.
   func lines(upTo step: Int) throws -> [Line] {
     let text = (try? String(contentsOf: log, encoding: .utf8)) ?? ""
     let lines = text.split(separator: "\n").dropFirst().compactMap(Line.init).filter { $0.step <= step }
-    try AtomicFile.write(Data((Self.head + lines.map(\.text).joined()).utf8), to: log)
+    try AtomicFile.write(Data((head + lines.map { $0.text(hasPSNR) }.joined()).utf8), to: log)
     return lines
   }
 
@@ -125,7 +138,7 @@ struct TrainingFolder {
     defer { try? handle.close() }
     do {
       _ = try handle.seekToEnd()
-      try handle.write(contentsOf: Data(line.text.utf8))
+      try handle.write(contentsOf: Data(line.text(hasPSNR).utf8))
     } catch { throw InputError(.cannotWrite, "\(log.relativePath): \(error.localizedDescription)") }
   }
 
@@ -147,12 +160,18 @@ struct TrainingFolder {
       marks.append(
         .line(known.map { Double($0.step) }, known.map { $0.validation ?? .nan }, label: "validation, averaged weights", dots: true))
     }
-    let figure = Figure(
-      title: title, subtitle: measure, width: 640,
-      panels: [
-        Panel("loss", x: .linear("step"), y: .log("loss"), marks: marks),
-        Panel("learning rate", x: .linear("step"), y: .linear("rate", zero: true), marks: [.line(x, lines.map(\.rate))]),
-      ])
+    var panels = [
+      Panel("loss", x: .linear("step"), y: .log("loss"), marks: marks),
+      Panel("learning rate", x: .linear("step"), y: .linear("rate", zero: true), marks: [.line(x, lines.map(\.rate))]),
+    ]
+    let measured = lines.filter { $0.psnr != nil }
+    if measured.count > 1 {
+      panels.insert(
+        Panel(
+          "pictures that come back", x: .linear("step"), y: .linear("PSNR, dB"),
+          marks: [.line(measured.map { Double($0.step) }, measured.map { $0.psnr ?? .nan }, dots: true)]), at: 1)
+    }
+    let figure = Figure(title: title, subtitle: measure, width: 640, panels: panels)
     try FigureOptions.write(figure, to: url.appendingPathComponent("loss.png"), .png, dpi: 144, theme: .light)
   }
 }

@@ -22,10 +22,11 @@ struct TrainingLoop {
   ///   - trainer: as it begins; where a checkpoint is, it is taken from there.
   ///   - advance: makes one step.
   ///   - validation: the loss on examples that are not trained with; nil where there are none.
+  ///   - psnr: of an autoencoder: how well pictures come back, in decibels; nil for others.
   ///   - keep: writes a checkpoint, and what is drawn of it.
   func run(
     _ trainer: inout Trainer, advance: (inout Trainer) throws -> Trainer.Report, validation: (Trainer) throws -> Double?,
-    keep: (Trainer, [TrainingFolder.Line], EventLog?) throws -> Void
+    psnr: (Trainer) throws -> Double? = { _ in nil }, keep: (Trainer, [TrainingFolder.Line], EventLog?) throws -> Void
   ) throws -> Outcome {
     let started = ContinuousClock.now
     if let step = folder.checkpoints.steps.last { try trainer.restore(from: folder.checkpoints.state(step)) }
@@ -37,7 +38,8 @@ struct TrainingLoop {
     while !trainer.isDone {
       let done = try advance(&trainer)
       let isCheckpoint = trainer.isDone || trainer.step % checkpoint == 0
-      let line = TrainingFolder.Line(done, validation: isCheckpoint ? try validation(trainer) : nil)
+      let line = TrainingFolder.Line(
+        done, validation: isCheckpoint ? try validation(trainer) : nil, psnr: isCheckpoint ? try psnr(trainer) : nil)
       lines.append(line)
       try folder.append(line)
       try events?.append(line)
@@ -58,6 +60,8 @@ struct TrainingLoop {
     /// Of the steps that were made now.
     let seconds: Double
     let examplesPerSecond: Double?
+    /// Of an autoencoder: the signal-to-noise ratio of pictures that come back, in decibels.
+    let psnr: Double?
     /// Of a judge: on scenes as they are drawn, and after the way through the autoencoder.
     var accuracy: [SceneTable.Row]?
     var accuracyThroughVAE: [SceneTable.Row]?
@@ -66,6 +70,7 @@ struct TrainingLoop {
       (model, steps, seconds) = (place.relativePath, settings.steps, outcome.seconds)
       loss = TrainingLoop.recent(outcome.lines)
       validationLoss = outcome.lines.compactMap(\.validation).last
+      psnr = outcome.lines.compactMap(\.psnr).last
       examplesPerSecond = outcome.steps > 0 ? Double(outcome.steps * settings.batch) / outcome.seconds : nil
     }
   }

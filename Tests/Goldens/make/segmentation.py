@@ -1,4 +1,4 @@
-"""Proves: the maps, classes and features of the segmentation network, its loss and every gradient are PyTorch's.
+"""Proves: the maps, classes and features of the segmentation network, its loss, every gradient and its class activation maps are PyTorch's.
 
 A network of 4 channels with random weights, norms and biases too, on three pictures of 16 x 24; the loss is the judge's: weighted cross entropy of the first map, plain of the
 second, a third as much of the whole picture's class. Writes ../segmentation/segmentation.safetensors.
@@ -40,6 +40,7 @@ class Net(nn.Module):
         a = self.down[0](x)
         b = self.down[1](a)
         c = self.down[2](b)
+        self.deepest = c
         u = self.up[0](torch.cat([F.interpolate(c, scale_factor=2), b], 1))
         u = self.up[1](torch.cat([F.interpolate(u, scale_factor=2), a], 1))
         features = c.mean((2, 3))
@@ -66,6 +67,11 @@ loss.backward()
 tensors = {"in:x": x, "in:whole": whole[None], "out:loss": loss[None], "out:classes": classes, "out:features": features}
 for i in range(2):
     tensors |= {f"in:labels.{i}": labels[i].reshape(3, -1), f"out:maps.{i}": maps[i]}
+# Grad-CAM of two classes of the first map on the second picture, by torch's autograd.
+for k in (1, 3):
+    own, _, _ = net(x[1:2].double())
+    (slope,) = torch.autograd.grad(own[0][:, k].sum(), net.deepest)
+    tensors[f"out:activation.{k}"] = F.relu((slope.mean((2, 3), keepdim=True) * net.deepest).sum(1))
 for name, p in net.named_parameters():
     tensors |= {f"weight:{name}": p, f"gradient:{name}": p.grad}
 common.write_tensors(common.GOLDENS / "segmentation" / "segmentation.safetensors", tensors)

@@ -1,6 +1,6 @@
 """Where the time of a pass goes: matrix products, transforms, attention, norms, copies, waiting, for a UNet step and the VAE in the shape of SD v1.5.
 
-    profile.py [--work unet,decode,encode] [--sdlab-bench .build/release/sdlab-bench] [--model DIR] [--passes 3] [--threads N] [--write]
+    hotspots.py [--work unet,decode,encode] [--sdlab-bench .build/release/sdlab-bench] [--model DIR] [--passes 3] [--threads N] [--write]
 
 `perf` samples sdlab-bench 499 times a second and processor; only samples between the beginning of the second pass and the end of the last count. Each is put into a group by
 the function that it was in and by those that called it (kernels that serve several operations, such as the product, belong to the operation). What the threads did not
@@ -30,7 +30,7 @@ def group(chain):
     inside = lambda word: any(word in name for name in chain)
     if inside("Attention."):
         return GROUPS[5] if leaf.startswith(("softmax", "divide_rows")) else GROUPS[4]
-    if leaf.startswith("winograd_"):
+    if leaf.startswith(("winograd_", "doubled_")):
         return GROUPS[3]
     if PRODUCT.match(leaf):
         return GROUPS[0] if inside("winograd") else GROUPS[2] if inside("conv2d") else GROUPS[1]
@@ -103,7 +103,7 @@ def main():
     works = o.work.split(",")
     results = {work: profile(work, o, folder) for work in works}
     lines = [
-        machine(o.threads, f"`Benchmarks/profile.py --passes {o.passes}`: shares of threads x wall seconds; "
+        machine(o.threads, f"`Benchmarks/hotspots.py --passes {o.passes}`: shares of threads x wall seconds; "
                 + ", ".join(f"{WORK[w]} {seconds:.2f} s under `perf`, {n:,} samples" for w, (_, seconds, n) in results.items())), "",
         "| | " + " | ".join(WORK[w] for w in works) + " |", "| --- " * (1 + len(works)) + "|",
         *("| " + " | ".join([name, *(f"{100 * results[w][0].get(name, 0):.1f} %" for w in works)]) + " |" for name in GROUPS
