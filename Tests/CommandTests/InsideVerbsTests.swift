@@ -201,10 +201,13 @@ import Testing
       #expect(made.code == 0 && made.errors.isEmpty, "\(made.errors)")
       let map = try Npy.read(place.url("maps\(i)/\(noun).npy"))
       #expect(map.shape == [16, 16])
-      let values = map.values.map(Double.init)
+      let values = try map.float32().map { Double($0) }
       // Within its radius and two cells, which is as sharp as features of 8 by 8 can be.
-      let inside = values.indices.filter { hypot(Double($0 % 16) * 4 + 2 - x, Double($0 / 16) * 4 + 2 - y) < r + 8 }
-      let (within, all) = (inside.reduce(0) { $0 + values[$1] }, values.reduce(0, +))
+      let inside = values.indices.filter { cell in
+        let (across, down) = (Double(cell % 16) * 4 + 2 - x, Double(cell / 16) * 4 + 2 - y)
+        return (across * across + down * down).squareRoot() < r + 8
+      }
+      let (within, all): (Double, Double) = (inside.reduce(0.0) { $0 + values[$1] }, values.reduce(0.0, +))
       #expect(
         all > 0 && within / all > 1.3 * Double(inside.count) / 256, "\(noun): \(within / all) of the map in \(Double(inside.count) / 256)")
     }
