@@ -109,12 +109,12 @@ import Testing
     let place = try Workplace()
     let base = ["train", "vae", "--out", "x", "-q"]
     for (arguments, words) in [
-      (["--kl", "-1"], "--kl"), (["--edges", "nan"], "--edges"), (["--samples", "25"], "--samples 25"),
+      (["--kl=-1"], "--kl -1"), (["--edges", "nan"], "--edges"), (["--samples", "25"], "--samples 25"),
       (["--examples", "0"], "--examples 0"),
       (["--validation", "1"], "--validation 1"), (["--fold", "--decoder-only"], "--fold and --decoder-only"),
       (["--rate", "0"], "--rate 0"),
       (["--flip", "2"], "--flip 2"), (["--rotation", "60"], "--rotation 60"), (["--colour-jitter", "1"], "--colour-jitter 1"),
-      (["--composites", "-0.1"], "--composites -0.1"), (["--scale", "2"], "--scale '2'"),
+      (["--composites=-0.1"], "--composites -0.1"), (["--scale", "2"], "--scale '2'"),
       (["--scale", "1.2,0.8"], "the smaller one first"),
       (["--scale", "0.1,1"], "from 0.5 to 2"), (["--crop", "random"], "--crop random: scenes"), (["--vae", "other"], "as it is"),
     ] { expectError(try place.run(base + arguments), 64, words) }
@@ -195,7 +195,7 @@ import Testing
     let long = Array(repeating: "a red house", count: 20).joined(separator: " and ")
     try Data(metadata.replacing(/"text":"[^"]*"/) { _ in "\"text\":\"\(long)\"" }.utf8).write(to: place.url("data/metadata.jsonl"))
     let result = try place.run("train", "lora", "--data", "data", "--batch", "2", "--steps", "2", "--samples", "", "--out", "x")
-    #expect(result.code == 0 && result.errors.components(separatedBy: "what is beyond is not seen").count == 2, "\(result.errors)")
+    #expect(result.code == 0 && result.errors.components(separatedBy: "it does not see").count == 2, "\(result.errors)")
   }
 
   @Test func inASweep() throws {

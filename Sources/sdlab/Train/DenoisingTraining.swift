@@ -60,14 +60,14 @@ struct DenoisingTraining {
 
     func callAsFunction(_ caption: String) throws -> [Int] {
       if let ids = known[caption] { return ids }
-      let chunks = try model.tokenize(caption).chunks
-      if chunks.count > 1, !isWarned {
+      let row = try model.tokenize(caption)
+      if row.cutTokens > 0, !isWarned {
         Terminal.warning(
-          "captions are longer than the text encoder's row of tokens, and what is beyond is not seen: '\(caption.prefix(200).description.oneLine)'"
+          "captions are longer than the text encoder's row of tokens; of '\(caption.prefix(200))' it does not see '\(row.cutText.prefix(200))'"
         )
         isWarned = true
       }
-      let ids = chunks[0].ids
+      let ids = row.chunks[0].ids
       known[caption] = ids
       return ids
     }
