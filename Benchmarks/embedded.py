@@ -1,6 +1,6 @@
 """The model that comes with sdlab, 25 steps, beside diffusers in Python: whole processes, and the denoising loop alone.
 
-    embedded.py [--sdlab .build/release/sdlab] [--sampler ddim] [--steps 25] [--turns 5] [--threads N] [--write]
+    embedded.py [--sdlab .build/release/sdlab] [--sampler ddim] [--steps 25] [--turns 5] [--threads N] [--layouts contiguous,channels_last,compiled] [--write]
 
 Same model, prompt, sampler, guidance and size. Whole process: from its start to its end with the picture on the disk; Python's includes its imports, which a
 person waits for. Loop: sdlab's as it says itself (`generate --json`), in the same cold process; diffusers' warm, in its second run within one process, by the fastest of eager,
@@ -27,7 +27,7 @@ def ours(o, folder):
         [o.sdlab, "generate", PROMPT, "--model", MODEL, "--sampler", o.sampler, "--steps", o.steps, "--guidance", 8, "--seed", 42, "-f", "-o", f"{folder}/ours.png", "--json", "-q"],
         SDLAB_LOG="off", SDLAB_THREADS=str(o.threads))
     report = json.loads(out)
-    return {"process": seconds, "loop": report["secondsSampling"], "start": report["secondsBeforeFirstStep"], "peakMiB": peak}
+    return {"process": seconds, "loop": report["seconds_sampling"], "start": report["seconds_before_first_step"], "peakMiB": peak}
 
 
 def theirs(o, folder, layout, *more):
@@ -55,14 +55,15 @@ def main():
     o.add_argument("--steps", type=int, default=25)
     o.add_argument("--turns", type=int, default=5)
     o.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    o.add_argument("--layouts", default=",".join(LAYOUTS), help="of the warm loop in PyTorch")
     o.add_argument("--write", action="store_true", help="write the rows to RESULTS.md")
     o = o.parse_args()
-    mine, cold, warm = [], [], {layout: [] for layout in LAYOUTS}
+    mine, cold, warm = [], [], {layout: [] for layout in o.layouts.split(",")}
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(o.turns):
             mine.append(ours(o, folder))
             cold.append(theirs(o, folder, "contiguous"))
-            for layout in LAYOUTS:
+            for layout in warm:
                 warm[layout].append(theirs(o, folder, layout, "--warm"))
             print(f"turn {turn + 1}: process {mine[-1]['process']:.2f} s, Python {cold[-1]['process']:.2f}; loop {mine[-1]['loop']:.3f} s, diffusers warm "
                   + ", ".join(f"{LAYOUTS[name]} {runs[-1]['loop']:.3f}" for name, runs in warm.items()), flush=True)
@@ -71,7 +72,7 @@ def main():
         raise SystemExit(f"the two pictures differ by up to {apart} of 255: they are not of the same work")
     process_seconds, python_seconds = [r["process"] for r in mine], [r["process"] for r in cold]
     loop = [r["loop"] for r in mine]
-    fastest = min(LAYOUTS, key=lambda name: min(r["loop"] for r in warm[name]))
+    fastest = min(warm, key=lambda name: min(r["loop"] for r in warm[name]))
     other = [r["loop"] for r in warm[fastest]]
     lines = [
         machine(o.threads, f"torch {cold[0]['torch']}, diffusers {cold[0]['diffusers']}", f"`Benchmarks/embedded.py`, {o.sampler}, {o.steps} steps, guidance 8, 64x64 pixels, {o.turns} turns"),

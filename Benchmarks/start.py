@@ -47,10 +47,10 @@ def main():
     before, first = [], []
     for turn in range(o.turns):
         report = generate(o, model, 1)
-        before.append(report["secondsBeforeFirstStep"])
-        first.append(report["secondsSampling"])
+        before.append(report["seconds_before_first_step"])
+        first.append(report["seconds_sampling"])
         print(f"turn {turn + 1}: the first step begins after {before[-1]:.2f} s and takes {first[-1]:.2f} s", flush=True)
-    later = generate(o, model, 3)["secondsSampling"]
+    later = generate(o, model, 3)["seconds_sampling"]
     lines = [
         machine(o.threads, f"`Benchmarks/start.py`, a float16 diffusers folder in the shape of SD v1.5, 512x512, {o.turns} turns"), "",
         "| work | sdlab, s | bar |", "| --- | --- | --- |", f"| from the start of the process to the first step, files in the cache | {spread(before)} | 5 |", "",
