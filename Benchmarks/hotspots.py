@@ -33,7 +33,7 @@ def group(chain):
     if leaf.startswith(("winograd_", "doubled_")):
         return GROUPS[3]
     if PRODUCT.match(leaf):
-        return GROUPS[0] if inside("winograd") else GROUPS[2] if inside("conv2d") else GROUPS[1]
+        return GROUPS[0] if inside("winograd") or inside("inTiles") else GROUPS[2] if inside("conv2d") else GROUPS[1]
     if leaf.startswith(("channel_sums", "scale_shift", "layer_norm")) or inside("groupNorm") or inside("layerNorm"):
         return GROUPS[6]
     if leaf.startswith(("geglu", "silu", "gelu", "quick_gelu")):

@@ -22,7 +22,7 @@ enum FloatConversion {
 
   /// False when one of `count` Float32 values is NaN or infinite.
   static func isFinite(_ values: UnsafePointer<Float>, count: Int) -> Bool {
-    largestBits(UnsafeRawPointer(values), count, SIMD16<UInt32>.self, mask: 0x7fff_ffff) < UInt32(infinity)
+    largestBits(UnsafeRawPointer(values), count, size: 4) < UInt32(infinity)
   }
 
   /// The largest magnitude among `count` stored numbers, without converting them; infinity when one is infinite or NaN.
@@ -30,13 +30,13 @@ enum FloatConversion {
     // As integers without the sign bit, numbers of one type are in the order of their magnitudes.
     switch dtype {
     case .float16:
-      let bits = UInt16(largestBits(source, count, SIMD16<UInt16>.self, mask: 0x7fff))
+      let bits = UInt16(largestBits(source, count, size: 2))
       return bits >= 0x7c00 ? .infinity : Float(Float16(bitPattern: bits))
     case .bfloat16:
-      let bits = largestBits(source, count, SIMD16<UInt16>.self, mask: 0x7fff)
+      let bits = largestBits(source, count, size: 2)
       return bits >= 0x7f80 ? .infinity : Float(bitPattern: bits << 16)
     case .float32:
-      let bits = largestBits(source, count, SIMD16<UInt32>.self, mask: 0x7fff_ffff)
+      let bits = largestBits(source, count, size: 4)
       return bits >= UInt32(infinity) ? .infinity : Float(bitPattern: bits)
     default:
       let values = Storage(count: count)
@@ -44,25 +44,12 @@ enum FloatConversion {
     }
   }
 
-  private static func largestBits<Vector: SIMD & BitwiseCopyable>(
-    _ source: UnsafeRawPointer, _ count: Int, _: Vector.Type, mask: Vector.Scalar
-  ) -> UInt32 where Vector.Scalar: FixedWidthInteger & UnsignedInteger & BitwiseCopyable {
+  /// The largest of `count` numbers of 2 or 4 bytes, read as integers without the sign bit.
+  private static func largestBits(_ source: UnsafeRawPointer, _ count: Int, size: Int) -> UInt32 {
     let found = Atomic<UInt32>(0)
-    let (size, lanes) = (MemoryLayout<Vector.Scalar>.size, Vector.scalarCount)
+    let largest = size == 2 ? Kernel.table.largest_bits16 : Kernel.table.largest_bits32
     parallel(count, grain: 1 << 16) { range in
-      var highest = Vector()
-      var i = range.lowerBound
-      while i + lanes <= range.upperBound {
-        let magnitude = source.loadUnaligned(fromByteOffset: i * size, as: Vector.self) & mask
-        highest.replace(with: magnitude, where: magnitude .> highest)
-        i += lanes
-      }
-      var last = highest.max()
-      while i < range.upperBound {
-        last = max(last, source.loadUnaligned(fromByteOffset: i * size, as: Vector.Scalar.self) & mask)
-        i += 1
-      }
-      found.max(UInt32(last), ordering: .relaxed)
+      found.max(largest?(source + range.lowerBound * size, range.count) ?? 0, ordering: .relaxed)
     }
     return found.load(ordering: .relaxed)
   }

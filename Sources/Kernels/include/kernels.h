@@ -33,6 +33,10 @@ typedef struct {
   void (*geglu)(const float *in, float *out, size_t rows, size_t c);
   // x[i] += y[i]
   void (*add)(float *x, const float *y, size_t n);
+  // The largest of n numbers of 16 or 32 bits, which need not be aligned, read as integers without their highest bit: by it, floats are in the order of their
+  // magnitudes, infinity and NaN last
+  uint32_t (*largest_bits16)(const void *x, size_t n);
+  uint32_t (*largest_bits32)(const void *x, size_t n);
   // sum[c] += sum over rows of x[r, c]; squares[c] += sum of squares; in double, since group norm subtracts two near values
   void (*channel_sums)(const float *x, size_t rows, size_t c, double *sum, double *squares);
   // y[r, c] = x[r, c] * scale[c] + shift[c], then silu if asked; y may be x
