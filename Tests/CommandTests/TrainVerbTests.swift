@@ -84,6 +84,9 @@ import Testing
       (["--average", "1"], "--average"),
       (["--clip", "-1"], "--clip"), (["--examples", "0"], "--examples 0"), (["--unconditional", "1"], "--unconditional"),
       (["--snr-gamma", "-1"], "--snr-gamma"), (["--validation", "0"], "--validation"), (["--checkpoint", "0"], "--checkpoint 0"),
+      (["--pairs", "2"], "--pairs 2"), (["--timesteps", "9-3"], "--timesteps 9-3"), (["--timesteps", "500"], "such as 500-999"),
+      (["--timesteps", "0-1000"], "0 to 999"), (["--high-noise", "0.5"], "--high-noise 0.5"),
+      (["--fresh-words", "left", "--scratch"], "--fresh-words"), (["--fresh-words", ","], "--fresh-words"),
     ] { expectError(try place.run(base + arguments), 64, words) }
     expectError(try place.run(base + ["--data", "nowhere"]), 66, "nowhere")
     expectError(try place.run(base + ["--model", "nowhere.ckpt"]), 64, "diffusers folder")
