@@ -101,7 +101,7 @@ struct Heatmap: ParsableCommand {
       guard !names.isEmpty else {
         throw InputError(
           .usage, "the prompt names none of the judge's nouns",
-          hint: "name some with --words: \(Noun.allCases.map(\.rawValue).joined(separator: ", "))")
+          hint: "name some with --words: \(Noun.list)")
       }
     }
     guard !names.isEmpty else {
@@ -196,14 +196,22 @@ struct Heatmap: ParsableCommand {
     return Figure(
       title: "\"\(subject.prompt.text)\"",
       subtitle: "\(method.rawValue), \(subject.about)\(ownScale ? ", each word on its own scale" : ", one scale for all words")",
-      note: method == .sdlab
-        ? "How far attention's output moves each place towards what the word says, in the layers' own units. Percent: share of the word in the sum over all tokens."
-        : method == .judge
-          ? "Where the judge of scenes has large features that speak for the noun, by gradients: of the picture, not of what made it. Percent: share in the sum over the words shown."
-          : method == .gradcam
-            ? "Where features are large that matter for the word anywhere, by gradients. Percent: share of the word in the sum over the words shown."
-            : "Percent: share of the word in the attention to all tokens, the beginning and the padding included. Attention says where the network looked, not what made the picture.",
+      note: note,
       columns: columns, width: Double(columns) * 190, commonColours: !ownScale, panels: panels)
+  }
+
+  /// What a value is, and what the percentages are.
+  private var note: String {
+    switch method {
+    case .sdlab:
+      "How far attention's output moves each place towards what the word says, in the layers' own units. Percent: share of the word in the sum over all tokens."
+    case .judge:
+      "Where the judge of scenes has large features that speak for the noun, by gradients: of the picture, not of what made it. Percent: share in the sum over the words shown."
+    case .gradcam:
+      "Where features are large that matter for the word anywhere, by gradients. Percent: share of the word in the sum over the words shown."
+    case .daam, .ovam, .p2p, .neglect:
+      "Percent: share of the word in the attention to all tokens, the beginning and the padding included. Attention says where the network looked, not what made the picture."
+    }
   }
 
   private struct Report: Encodable {

@@ -86,11 +86,7 @@ struct HeatmapSubject {
       model, latents: latents, prompt: prompt, clipSkip: folder?.manifest.spec.parameters.clipSkip ?? verb.sampling.clipSkip,
       words: positions,
       timesteps: existing?.timesteps ?? timestepList(verb.at), seed: verb.sampling.seed)
-    let total = maps.joined().reduce(0.0) { $0 + Double($1) }
-    return zip(zip(names, positions), maps).map { word, map in
-      WordMap(
-        word: word.0, positions: word.1, values: map, share: total > 0 ? map.reduce(0.0) { $0 + Double($1) } / total : 0)
-    }
+    return WordMap.sharing(names, positions, maps)
   }
 
   /// Maps of nouns by the judge of scenes, on the finished picture.
@@ -99,22 +95,15 @@ struct HeatmapSubject {
     let nouns = try names.map { name in
       guard let noun = Noun(rawValue: name.lowercased()) else {
         throw InputError(
-          .usage, "--words \(name): the judge of scenes knows \(Noun.allCases.map(\.rawValue).joined(separator: ", "))",
+          .usage, "--words \(name): the judge of scenes knows \(Noun.list)",
           hint: "name some of these with --words")
       }
       return noun
     }
-    let side = SceneJudge.side
-    let picture = try shownPicture(image)
-    let small = (picture.width == side && picture.height == side ? picture : picture.resized(width: side, height: side)).tensor
-    let own = MapSize(height: side / 8, width: side / 8)
-    let maps = try SceneJudge.embedded().activation(of: small, nouns: nouns).map {
-      Upsampling.bicubic.resize($0, own, channels: 1, to: latents).map { max(0, $0) }
-    }
-    let total = maps.joined().reduce(0.0) { $0 + Double($1) }
-    return zip(names, maps).map { name, map in
-      WordMap(word: name, positions: [], values: map, share: total > 0 ? map.reduce(0.0) { $0 + Double($1) } / total : 0)
-    }
+    let small = try shownPicture(image).tensor.asPictures(side: SceneJudge.side)
+    let own = MapSize(height: SceneJudge.side / 8, width: SceneJudge.side / 8)
+    let maps = try SceneJudge.embedded().activation(of: small, nouns: nouns).map { GradCAM.enlarged((own, $0), to: latents) }
+    return WordMap.sharing(names, names.map { _ in [] }, maps)
   }
 
   /// What `sdlab truth` has found out about this model; nil when nothing is known.
@@ -153,4 +142,20 @@ extension TruthEvidence {
   static func embedded(for modelSha256: String) throws -> TruthEvidence? {
     try stored(Resources.url("scenes-truth.json"), modelSha256: modelSha256)
   }
+}
+
+extension WordMap {
+  /// Maps of words whose shares are those in the sum over all of them.
+  fileprivate static func sharing(_ words: [String], _ positions: [[Int]], _ maps: [[Float]]) -> [WordMap] {
+    let sums = maps.map { $0.reduce(0.0) { $0 + Double($1) } }
+    let total = maps.joined().reduce(0.0) { $0 + Double($1) }
+    return words.indices.map {
+      WordMap(word: words[$0], positions: positions[$0], values: maps[$0], share: total > 0 ? sums[$0] / total : 0)
+    }
+  }
+}
+
+extension Noun {
+  /// All of them, for error lines.
+  static var list: String { allCases.map(\.rawValue).joined(separator: ", ") }
 }

@@ -107,22 +107,13 @@ struct Invert: ParsableCommand {
     try study.print(self, figure: target.url, files)
   }
 
-  var guidance: Double {
-    sampling.chosenGuidance
-      ?? {
-        switch method {
-        case .ddim: 1
-        case .editFriendly: 3.5
-        case .nullText: 7.5
-        }
-      }()
-  }
+  var guidance: Double { sampling.chosenGuidance ?? method.usualGuidance }
 
   /// The embeddings of null-text inversion belong to their guidance.
   var chosenEditGuidance: Double { editGuidance ?? (method == .nullText ? guidance : 8) }
 
   /// Steps that the edit leaves out: the published code's 36 of 100.
-  var skipped: Int { skip ?? (method != .editFriendly ? 0 : Int((0.36 * Double(sampling.steps)).rounded())) }
+  var skipped: Int { skip ?? (method == .editFriendly ? Int((0.36 * Double(sampling.steps)).rounded()) : 0) }
 
   private func checkOptions() throws {
     if let other = sampling.chosenSampler, other != .ddim {

@@ -61,6 +61,15 @@ extension Inversion.Method {
   /// How often the steps are gone through: back, in search of embeddings, forward again.
   var ways: Int { self == .nullText ? 3 : 2 }
 
+  /// Guidance of the inversion where none is given.
+  var usualGuidance: Double {
+    switch self {
+    case .ddim: 1
+    case .editFriendly: 3.5
+    case .nullText: 7.5
+    }
+  }
+
   var title: String {
     switch self {
     case .ddim: "DDIM inversion"

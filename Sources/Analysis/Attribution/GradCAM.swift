@@ -72,7 +72,7 @@ public enum GradCAM {
   }
 
   /// Bicubic, as other maps are enlarged; what swings below 0 is cut off.
-  static func enlarged(_ map: (size: MapSize, values: [Float]), to size: MapSize) -> [Float] {
+  public static func enlarged(_ map: (size: MapSize, values: [Float]), to size: MapSize) -> [Float] {
     Upsampling.bicubic.resize(map.values, map.size, channels: 1, to: size).map { max(0, $0) }
   }
 }

@@ -23,6 +23,9 @@ public struct Framing: Sendable, Equatable {
     self.filter = filter
   }
 
+  /// How many pictures an autoencoder is given at a time: about the work of sixteen small ones; more only take more memory.
+  public var picturesAtOnce: Int { max(1, 16 * 64 * 64 / (width * height)) }
+
   /// Resized so that it just covers the frame, then cut.
   func apply(_ picture: Picture, _ random: inout NumPyRandom) -> Picture {
     let scale = max(Double(width) / Double(picture.width), Double(height) / Double(picture.height))

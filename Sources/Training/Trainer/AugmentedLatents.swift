@@ -12,7 +12,7 @@ public struct AugmentedLatents: Sendable {
   /// Batch number `step` of `size` examples.
   public func batch(_ step: Int, size: Int) throws -> LatentData.Batch {
     let batch = try data.batch(step, size: size)
-    let (n, part) = (batch.pixels.shape[0], LatentData.picturesAtOnce(data.framing))
+    let (n, part) = (batch.pixels.shape[0], data.framing.picturesAtOnce)
     let latents = try stride(from: 0, to: n, by: part).map { try model.encode(batch.pixels.slice($0..<min($0 + part, n))) }
     return LatentData.Batch(latents: .concatenated(latents), captions: batch.captions)
   }

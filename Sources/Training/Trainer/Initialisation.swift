@@ -29,6 +29,12 @@ extension Parameters {
       })
   }
 
+  /// The same with weights drawn anew for what is trained alone; what is frozen stays as it is.
+  public func initialised(seed: UInt64, where isTrained: (String) -> Bool) -> Parameters {
+    let drawn = initialised(seed: seed)
+    return Parameters(names.indices.map { (names[$0], isTrained(names[$0]) ? drawn.values[$0] : values[$0]) })
+  }
+
   /// These with the vectors of some tokens drawn anew: for words that a text encoder has come to take for each other, so that nothing behind it can tell them apart either.
   ///
   /// They are four times as long as the table's are on average: a word that was not listened to has to be heard over its neighbours.

@@ -39,7 +39,7 @@ public struct LatentData: Sendable {
     }
     var parts: [Tensor] = []
     var random = NumPyRandom(seed: 0)
-    let batch = Self.picturesAtOnce(framing)
+    let batch = framing.picturesAtOnce
     for start in stride(from: 0, to: indices.count, by: batch) {
       let range = start..<min(start + batch, indices.count)
       let pictures = try indices[range].map { framing.apply(try source.example($0, epoch: 0).picture, &random).tensor }
@@ -50,9 +50,6 @@ public struct LatentData: Sendable {
     try Safetensors.write([("latents", latents)], metadata: ["made_of": name], to: cache)
     self.init(latents: latents, source: source, indices: indices)
   }
-
-  /// Of about the work of sixteen small pictures: more at once only take more memory.
-  static func picturesAtOnce(_ framing: Framing) -> Int { max(1, 16 * 64 * 64 / max(1, framing.width * framing.height)) }
 
   /// Batch number `step` of `size` examples; epochs follow each other in orders of their own.
   public func batch(_ step: Int, size: Int, seed: UInt64) throws -> Batch {

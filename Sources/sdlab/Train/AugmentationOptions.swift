@@ -26,9 +26,6 @@ struct AugmentationOptions: ParsableArguments {
   /// - Parameter composites: share of composites, where the verb offers them.
   /// - Throws: `InputError` (usage) for what is out of range.
   func changes(composites: CompositeOptions? = nil) throws -> ExampleChanges {
-    func demand(_ isFine: Bool, _ option: String, _ value: String, _ range: String) throws {
-      guard isFine else { throw InputError(.usage, "--\(option) \(value): expected \(range)") }
-    }
     var out = Augmentation()
     (out.flip, out.rotation, out.colourJitter, out.composite) = (flip, rotation, colourJitter, composites?.composites ?? 0)
     try demand((0...1).contains(flip), "flip", "\(flip)", "0 to 1")

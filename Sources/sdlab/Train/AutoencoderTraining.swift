@@ -46,10 +46,7 @@ struct AutoencoderTraining {
   private func parameters() throws -> Parameters {
     let all = try Parameters(model.source.weights)
     let own = Parameters(zip(all.names, all.values).filter { $0.0.hasPrefix("vae.") }.map { ($0, $1) })
-    guard verb.scratch else { return own }
-    let drawn = own.initialised(seed: settings.seed)
-    // What is frozen stays as it is.
-    return Parameters(own.names.indices.map { (own.names[$0], objective.isTrained(own.names[$0]) ? drawn.values[$0] : own.values[$0]) })
+    return verb.scratch ? own.initialised(seed: settings.seed, where: objective.isTrained) : own
   }
 
   private func trainer() throws -> Trainer { Trainer(try parameters(), settings, where: objective.isTrained) }
@@ -181,30 +178,28 @@ struct AutoencoderTraining {
     }
     let latents = try LatentStatistics(vae, (held ?? plain).pictures(Self.latentExamples(sets.framing))).scaled(vae.config)
     func list(_ values: [Double]) -> String { values.map { decimal($0, 3) }.joined(separator: ", ") }
-    let facts = [
-      ("begins with", "\(verb.scratch ? "weights drawn anew in the shape of " : "")\(model.source.displayName)"),
-      ("trained", "\(o.decoderOnly ? "decoder" : "encoder and decoder"), \(grouped(trainer.average.values.count)) parameters"),
-      ("data", sets.told), ("changes to pictures", sets.changes.told),
-      (
-        "steps",
-        "\(grouped(trainer.step)) of \(grouped(settings.steps)), \(settings.batch) pictures each: \(grouped(trainer.step * settings.batch)) pictures"
-      ),
-      (
-        "objective",
-        "mean absolute and squared error, edges times \(o.edges), divergence from a normal distribution times \(o.kl) (per value of a picture); no perceptual or adversarial part"
-      ),
-      (
-        "optimiser",
-        "\(settings.optimiser.rawValue), rate \(settings.rate) after \(settings.warmUp) steps, then half a cosine; decay \(settings.decay), gradients clipped at \(settings.clip)"
-      ),
-      ("weights", settings.average > 0 ? "moving average, factor \(settings.average)" : "of the last step"), ("loss", loss),
-      ("pictures that come back", comesBack),
-      (
-        "latents",
-        "times \(vae.config.scalingFactor), mean and deviation \(verb.fold ? "folded into the weights" : "as they came"): means \(list(latents.mean)), deviations \(list(latents.deviation)) a channel on \(held == nil ? "pictures of the training" : "pictures that it was not trained with")"
-      ),
-      ("seed", "\(settings.seed)"),
-    ]
+    let facts: [(String, String)] =
+      [
+        ("begins with", "\(verb.scratch ? "weights drawn anew in the shape of " : "")\(model.source.displayName)"),
+        ("trained", "\(o.decoderOnly ? "decoder" : "encoder and decoder"), \(grouped(trainer.average.values.count)) parameters"),
+        ("data", sets.told), ("changes to pictures", sets.changes.told),
+        (
+          "steps",
+          "\(grouped(trainer.step)) of \(grouped(settings.steps)), \(settings.batch) pictures each: \(grouped(trainer.step * settings.batch)) pictures"
+        ),
+        (
+          "objective",
+          "mean absolute and squared error, edges times \(o.edges), divergence from a normal distribution times \(o.kl) (per value of a picture); no perceptual or adversarial part"
+        ),
+      ] + settings.facts + [
+        ("loss", loss),
+        ("pictures that come back", comesBack),
+        (
+          "latents",
+          "times \(vae.config.scalingFactor), mean and deviation \(verb.fold ? "folded into the weights" : "as they came"): means \(list(latents.mean)), deviations \(list(latents.deviation)) a channel on \(held == nil ? "pictures of the training" : "pictures that it was not trained with")"
+        ),
+        ("seed", "\(settings.seed)"),
+      ]
     return """
       # \(verb.training.name)
 
@@ -229,7 +224,7 @@ extension TrainingData {
   /// Examples as they are framed, without changes, in batches of about the work of sixteen small pictures.
   /// - Parameter count: how many at most, in the order of a first epoch.
   fileprivate func pictures(_ count: Int = .max) throws -> [Tensor] {
-    let batch = max(1, 16 * 64 * 64 / (framing.width * framing.height))
+    let batch = framing.picturesAtOnce
     let count = min(count, indices.count)
     return try stride(from: 0, to: count, by: batch).map { try framed($0..<min($0 + batch, count)) }
   }

@@ -146,23 +146,18 @@ struct DenoisingTraining {
     var loss = "\(decimal(TrainingLoop.recent(lines), 4)) in training (mean of the last steps)"
     if let held { loss += ", \(known.map { decimal($0, 4) } ?? "unknown") on \(held.indices.count) examples that it was not trained with" }
     var facts = subject.facts(trained: trainer.average.values.count)
-    facts += [
-      ("data", plan.sets.told), ("changes to pictures", plan.sets.changes.told),
-      (
-        "steps",
-        "\(grouped(trainer.step)) of \(grouped(settings.steps)), \(settings.batch) examples each: \(grouped(trainer.step * settings.batch)) examples"
-      ),
-      (
-        "objective",
-        "\(plan.model.source.schedulerPrediction), \(o.snrGamma > 0 ? "minimum-SNR weighting with gamma \(decimal(o.snrGamma, 1))" : "all timesteps weighed alike"), \(range)\(decimal(100 * o.unconditional, 0)) % of the captions left out"
-      ),
-      (
-        "optimiser",
-        "\(settings.optimiser.rawValue), rate \(settings.rate) after \(settings.warmUp) steps, then half a cosine; decay \(settings.decay), gradients clipped at \(settings.clip)"
-      ),
-      ("weights", settings.average > 0 ? "moving average, factor \(settings.average)" : "of the last step"), ("loss", loss),
-      ("seed", "\(settings.seed)"),
-    ]
+    facts +=
+      [
+        ("data", plan.sets.told), ("changes to pictures", plan.sets.changes.told),
+        (
+          "steps",
+          "\(grouped(trainer.step)) of \(grouped(settings.steps)), \(settings.batch) examples each: \(grouped(trainer.step * settings.batch)) examples"
+        ),
+        (
+          "objective",
+          "\(plan.model.source.schedulerPrediction), \(o.snrGamma > 0 ? "minimum-SNR weighting with gamma \(decimal(o.snrGamma, 1))" : "all timesteps weighed alike"), \(range)\(decimal(100 * o.unconditional, 0)) % of the captions left out"
+        ),
+      ] + settings.facts + [("loss", loss), ("seed", "\(settings.seed)")]
     let rows = facts.map { "| \($0.0) | \($0.1) |" }.joined(separator: "\n")
     return """
       # \(folder.url.lastPathComponent)

@@ -13,6 +13,11 @@ struct Train: ParsableCommand {
     subcommands: [TrainVAE.self, TrainLDM.self, TrainLoRA.self, TrainTextualInversion.self, TrainClassifier.self, TrainSweep.self])
 }
 
+/// - Throws: `InputError` (usage) with the option's name, its value and the range, unless the value is fine.
+func demand(_ isFine: Bool, _ option: String, _ value: String, _ range: String) throws {
+  guard isFine else { throw InputError(.usage, "--\(option) \(value): expected \(range)") }
+}
+
 /// How long, how fast, in what steps.
 struct TrainingOptions: ParsableArguments {
   @Option(
@@ -61,9 +66,6 @@ struct TrainingOptions: ParsableArguments {
   /// - Parameters: what the training takes where nothing was given.
   func settings(steps usualSteps: Int = 1000, batch usualBatch: Int = 16, rate usualRate: Double = 2e-4) throws -> TrainerSettings {
     let (steps, batch, rate) = (steps ?? usualSteps, batch ?? usualBatch, rate ?? usualRate)
-    func demand(_ isFine: Bool, _ option: String, _ value: String, _ range: String) throws {
-      guard isFine else { throw InputError(.usage, "--\(option) \(value): expected \(range)") }
-    }
     try demand((1...10_000_000).contains(steps), "steps", "\(steps)", "1 to 10000000")
     try demand((1...4096).contains(batch), "batch", "\(batch)", "1 to 4096")
     try demand(rate > 0 && rate <= 1, "rate", "\(rate)", "a number above 0, at most 1")

@@ -79,18 +79,12 @@ private struct LDMSubject: DenoisingSubject {
   func part(_ networks: Parameters) -> DenoisingObjective.Part { .networks }
 
   func start(_ networks: Parameters, _ objective: DenoisingObjective) throws -> Parameters {
-    guard isFromScratch else {
-      let tokens = try fresh.flatMap { word in
-        let prompt = try model.tokenize(word)
-        return Array(prompt.ids[1..<1 + prompt.contentCount])
-      }
-      return networks.redrawingTokens(Set(tokens), seed: seed)
+    if isFromScratch { return networks.initialised(seed: seed, where: objective.isTrained) }
+    let tokens = try fresh.flatMap { word in
+      let prompt = try model.tokenize(word)
+      return Array(prompt.ids[1..<1 + prompt.contentCount])
     }
-    let drawn = networks.initialised(seed: seed)
-    // What is frozen stays as it is.
-    return Parameters(
-      zip(networks.names, zip(networks.values, drawn.values)).map { name, values in (name, objective.isTrained(name) ? values.1 : values.0)
-      })
+    return networks.redrawingTokens(Set(tokens), seed: seed)
   }
 
   func write(_ weights: Parameters, _ objective: DenoisingObjective, card: String, to place: URL) throws {

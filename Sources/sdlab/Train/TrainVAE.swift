@@ -89,9 +89,6 @@ struct TrainVAE: ParsableCommand {
   }
 
   private func check() throws {
-    func demand(_ isFine: Bool, _ option: String, _ value: String, _ range: String) throws {
-      guard isFine else { throw InputError(.usage, "--\(option) \(value): expected \(range)") }
-    }
     try demand((1...10_000_000).contains(examples), "examples", "\(examples)", "1 to 10000000")
     try demand((0..<1).contains(validation), "validation", "\(validation)", "a share from 0 to below 1")
     try demand(kl >= 0 && kl.isFinite, "kl", "\(kl)", "0 or more")

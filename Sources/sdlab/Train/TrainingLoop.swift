@@ -82,6 +82,19 @@ struct TrainingLoop {
   }
 }
 
+extension TrainerSettings {
+  /// Rows of a card's table: how weights are moved, and which are kept.
+  var facts: [(String, String)] {
+    [
+      (
+        "optimiser",
+        "\(optimiser.rawValue), rate \(rate) after \(warmUp) steps, then half a cosine; decay \(decay), gradients clipped at \(clip)"
+      ),
+      ("weights", average > 0 ? "moving average, factor \(average)" : "of the last step"),
+    ]
+  }
+}
+
 extension Trainer {
   /// The faster of two steps, for `--dry-run`; what they train is thrown away.
   func secondsPerStep(_ loss: (RecordedParameters, Int) throws -> Tensor) throws -> Double {
