@@ -18,7 +18,7 @@ PROMPT ?= a red house next to a green tree at night
 REPORT = out/explore.html
 
 .DEFAULT_GOAL := help
-.PHONY: help explore build test install uninstall setup lint format goldens fuzz bench profile bench-layout browser notebooks reports reference truth judge clean
+.PHONY: help explore build test install uninstall setup lint format goldens fuzz bench profile bench-layout browser notebooks reports reference truth judge default-model clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -113,6 +113,9 @@ judge: build ## train the judge of scenes that comes with sdlab anew (a quarter 
 	$(BINARIES)/sdlab train classifier --half --out out/judge
 	rm -rf Resources/scenes-judge
 	cp -R out/judge/model Resources/scenes-judge
+
+default-model: build ## train the model that comes with sdlab anew (an hour and a half); interrupted, it goes on
+	Scripts/default-model $(BINARIES)/sdlab out/default-model
 
 clean: ## remove what was built
 	rm -rf .build .build-test .build-layout Fuzz/.build

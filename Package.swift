@@ -50,6 +50,7 @@ let package = Package(
     .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "Engine", "TestSupport"]),
     .testTarget(name: "TrainingTests", dependencies: ["Training", "Engine", "TestSupport"]),
     .testTarget(name: "PlotsTests", dependencies: ["Plots"]),
-    .testTarget(name: "CommandTests", dependencies: ["sdlab", "Analysis", "Engine"]),
+    // They wait for processes of sdlab: to optimise them takes the compiler longer than it saves.
+    .testTarget(name: "CommandTests", dependencies: ["sdlab", "Analysis", "Engine"], swiftSettings: [.unsafeFlags(["-Onone"])]),
   ]
 )

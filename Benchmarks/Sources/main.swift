@@ -1,11 +1,12 @@
 import Engine
 import Foundation
 
-// sdlab-bench MODEL unet|decode|encode [ROWS H W REPEATS]: seconds of one forward pass, several times, and what it took of memory.
+// sdlab-bench MODEL unet|decode|encode [ROWS H W REPEATS] [bf16]: seconds of one forward pass, several times, and what it took of memory.
 let arguments = CommandLine.arguments
+let precision: ProductPrecision = arguments.contains("bf16") ? .bf16 : .f32
 let source: ModelSource
 do {
-  source = try ModelSource.resolve(arguments.count > 1 && arguments[1] != "-" ? arguments[1] : nil)
+  source = try ModelSource.resolve(arguments.count > 1 && arguments[1] != "-" ? arguments[1] : nil, products: precision)
 } catch {
   FileHandle.standardError.write(Data("sdlab-bench: \(error)\n".utf8))
   exit(66)
@@ -32,7 +33,9 @@ default:
   let x = Tensor((0..<rows * h * w * c).map { sin(Float($0)) }, [rows, h, w, c])
   run = { what == "decode" ? try vae.decode(x) : try vae.encode(x).mean }
 }
-print("\(what) rows \(rows) \(h)x\(w), \(Processor.instructionSet), \(Processor.threads) threads; load \(clock.now - start)")
+print(
+  "\(what) rows \(rows) \(h)x\(w), \(precision.rawValue), \(Processor.instructionSet), \(Processor.threads) threads; load \(clock.now - start)"
+)
 /// Processor seconds of this process, all threads: what remains comparable when the machine is busy with something else.
 func processorSeconds() -> Double {
   var usage = rusage()

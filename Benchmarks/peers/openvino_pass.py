@@ -1,6 +1,6 @@
-"""OpenVINO's time for one pass in the SD v1.5 shape, float32, random weights: a UNet step, or the VAE over a 512x512 picture.
+"""OpenVINO's time for one pass in the SD v1.5 shape, random weights: a UNet step, or the VAE over a 512x512 picture.
 
-    python openvino_pass.py --cache DIR [--work unet|decode|encode] [--threads N] [--repeats 5]
+    python openvino_pass.py --cache DIR [--work unet|decode|encode] [--threads N] [--repeats 5] [--precision f32|bf16]
 
 The network is converted from diffusers' once, into DIR; each pass runs with the latency hint. Prints one JSON object like torch_pass.py.
 """
@@ -48,6 +48,7 @@ def main():
     o.add_argument("--cache", type=Path, required=True)
     o.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     o.add_argument("--repeats", type=int, default=5)
+    o.add_argument("--precision", choices=("f32", "bf16"), default="f32", help="what it computes in")
     o.add_argument("--convert", action="store_true", help="only convert, and say nothing")
     o = o.parse_args()
     path = o.cache / f"{o.work}.xml"
@@ -58,7 +59,7 @@ def main():
     import numpy
     import openvino
     core = openvino.Core()
-    model = core.compile_model(path, "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": o.threads, "INFERENCE_PRECISION_HINT": "f32"})
+    model = core.compile_model(path, "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": o.threads, "INFERENCE_PRECISION_HINT": o.precision})
     random = numpy.random.default_rng(0)
     inputs = [random.standard_normal(i.shape, numpy.float32) if i.element_type == openvino.Type.f32 else numpy.array(500) for i in model.inputs]
     seconds, processor = [], []

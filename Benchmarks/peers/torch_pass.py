@@ -1,6 +1,6 @@
-"""PyTorch's time for one pass in the SD v1.5 shape, float32, random weights: a UNet step, or the VAE over a 512x512 picture.
+"""PyTorch's time for one pass in the SD v1.5 shape, random weights: a UNet step, or the VAE over a 512x512 picture.
 
-    python torch_pass.py [--work unet|decode|encode] [--threads N] [--repeats 5] [--layout contiguous|channels_last|compiled|all]
+    python torch_pass.py [--work unet|decode|encode] [--threads N] [--repeats 5] [--layout contiguous|channels_last|compiled|all] [--precision f32|bf16]
 
 A UNet step has batch 2, 64x64 latents and 77 tokens. `compiled` is torch.compile (inductor, which needs a C++ compiler) of the channels-last network; compiling is part of the
 warm-up and not counted. Prints one JSON object: `runs` has one entry a layout with `seconds` (each repeat, warm-up left
@@ -44,6 +44,7 @@ def main():
     args.add_argument("--repeats", type=int, default=5)
     args.add_argument("--warmup", type=int, default=1)
     args.add_argument("--layout", choices=("contiguous", "channels_last", "compiled", "all"), default="all")
+    args.add_argument("--precision", choices=("f32", "bf16"), default="f32")
     args = args.parse_args()
 
     import diffusers
@@ -61,6 +62,9 @@ def main():
         model = AutoencoderKL(**VAE).eval()
         x = torch.randn((1, 4, 64, 64) if args.work == "decode" else (1, 3, 512, 512))
         run = (lambda x: model.decode(x, return_dict=False)) if args.work == "decode" else (lambda x: model.encode(x, return_dict=False))
+    if args.precision == "bf16":
+        model, x = model.to(torch.bfloat16), x.to(torch.bfloat16)
+        context = context.to(torch.bfloat16) if args.work == "unet" else None
     runs = {}
     for layout in ("contiguous", "channels_last", "compiled") if args.layout == "all" else (args.layout,):
         if layout != "contiguous":
@@ -78,7 +82,7 @@ def main():
         runs[layout] = {"seconds": seconds, "min": min(seconds), "processor": min(processor)}
     name, flags = cpu()
     print(json.dumps({
-        "peer": "PyTorch", "work": args.work, "threads": args.threads, "runs": runs, "min": min(r["min"] for r in runs.values()),
+        "peer": "PyTorch", "work": args.work, "precision": args.precision, "threads": args.threads, "runs": runs, "min": min(r["min"] for r in runs.values()),
         "torch": torch.__version__, "diffusers": diffusers.__version__, "cpu": name, "cores": os.cpu_count(), "flags": flags,
         "peakMiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "load": os.getloadavg()[0]}))
 

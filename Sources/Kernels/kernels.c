@@ -10,6 +10,7 @@
 #undef ROWS
 
 #if defined(__x86_64__)
+#include <immintrin.h>
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #define NAME(f) f##_avx2
@@ -31,16 +32,41 @@
 #undef ROWS
 #pragma clang attribute pop
 
+// The same again, but for the products in bfloat16.
+#pragma clang attribute push(__attribute__((target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,fma,f16c"), min_vector_width(512))), apply_to = function)
+#define NAME(f) f##_avx512
+#define LANES 16
+#define ROWS 14
+#define VECTOR NAME(vector)
+#define PANEL (2 * LANES)
+#define P(f) f##_avx512bf16
+#define BFLOAT_DOT
+#include "bfloat.inc"
+#undef BFLOAT_DOT
+#undef PANEL
+#undef VECTOR
+#define TABLE table_avx512bf16
+#define BFLOAT(f) P(f)
+#include "table.inc"
+#undef TABLE
+#undef BFLOAT
+#undef P
+#undef NAME
+#undef LANES
+#undef ROWS
+#pragma clang attribute pop
+
 int sdl_cpu_level(void) {
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-    return SDL_AVX512;
+    return __builtin_cpu_supports("avx512bf16") ? SDL_AVX512BF16 : SDL_AVX512;
   }
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? SDL_AVX2 : SDL_SCALAR;
 }
 
 const sdl_kernel_table *sdl_kernels(int level) {
   switch (level) {
+    case SDL_AVX512BF16: return &table_avx512bf16;
     case SDL_AVX512: return &table_avx512;
     case SDL_AVX2: return &table_avx2;
     default: return &table_scalar;

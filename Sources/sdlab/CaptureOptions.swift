@@ -24,7 +24,7 @@ struct CaptureOptions: ParsableArguments {
   var atSteps: String?
 
   @Option(help: ArgumentHelp("How numbers are stored: f32 or f16.", valueName: "type"))
-  var precision = CaptureSpec.Precision.float32
+  var store = CaptureSpec.Precision.float32
 
   /// Beyond this, attention is averaged over its heads unless somebody asked for all of it.
   private static let largest = 1_000_000_000
@@ -49,7 +49,7 @@ struct CaptureOptions: ParsableArguments {
           }
           how = own
         }
-        return CaptureSpec(pattern, reduce: how, rows: rows, steps: kept, precision: precision)
+        return CaptureSpec(pattern, reduce: how, rows: rows, steps: kept, precision: store)
       }
     }
     let all = try specs(.none)

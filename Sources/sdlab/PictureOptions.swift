@@ -74,5 +74,6 @@ extension ModelOptions {
     parameters.ema = ema ? true : nil
     // float32 gives the numbers of the file, as does no option at all.
     parameters.weights = weights == .f16 ? WeightPrecision.f16.rawValue : nil
+    parameters.precision = precision == .bf16 ? ProductPrecision.bf16.rawValue : nil
   }
 }

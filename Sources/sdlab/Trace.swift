@@ -13,7 +13,7 @@ struct Trace: ParsableCommand {
       Examples:
         sdlab trace "a red house at night"
         sdlab trace "a red house" --sites 'unet.*.attn1.probs' --reduce heads --at-steps 0,25,49
-        sdlab trace "a red house" --sites unet.mid_block.out@pixels 'unet.up_blocks.*.resnets.*.out' --precision f16
+        sdlab trace "a red house" --sites unet.mid_block.out@pixels 'unet.up_blocks.*.resnets.*.out' --store f16
       """)
 
   @Argument(help: "What the picture shows.")

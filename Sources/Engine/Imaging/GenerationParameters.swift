@@ -70,6 +70,8 @@ public struct GenerationParameters: Codable, Sendable, Equatable {
   public var ema: Bool?
   /// `f16` when weights were rounded to half precision; nil for as they lie in the files.
   public var weights: String?
+  /// `bf16` when matrix products were made in bfloat16; nil for float32.
+  public var precision: String?
   /// What was added to the model; the model's digest covers it.
   public var loras: [Added]?
   public var embeddings: [Word]?

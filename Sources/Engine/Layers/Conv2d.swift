@@ -23,7 +23,7 @@ struct Conv2d {
   /// Of a picture that is doubled by nearest neighbours before: `[n, 2h, 2w, out]`.
   func doubling(_ x: Tensor) -> Tensor {
     let (h, w) = (x.shape[1], x.shape[2])
-    guard stride == 1, padding == Padding(1), weight.kernel == (3, 3),
+    guard Winograd.isFor(weight.kernel, stride, padding),
       Winograd.paysDoubled(height: h, width: w, input: weight.input, output: weight.output), !records(x, weight.recorded, bias)
     else { return self(x.resizedNearest(height: 2 * h, width: 2 * w)) }
     return x.winogradDoubled(weight, bias)

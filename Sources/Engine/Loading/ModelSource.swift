@@ -37,13 +37,14 @@ public struct ModelSource {
   ///   - ema: takes the UNet from the moving average that a training checkpoint keeps (`model_ema.*`).
   ///   - variant: `fp16` for `diffusion_pytorch_model.fp16.safetensors`.
   ///   - precision: how weights are kept in memory; nil for as they lie in the files.
+  ///   - products: what the matrix products of UNet and VAE are computed in.
   ///   - loras: low-rank additions to the weights; several add up.
   ///   - embeddings: textual inversions: words that are added to the vocabulary.
   ///   - checksSafety: false leaves the folder's safety checker out.
   /// - Throws: `InputError` naming what is missing or malformed.
   public static func resolve(
     _ name: String? = nil, tokenizer: String? = nil, vae: String? = nil, ema: Bool = false, variant: String? = nil,
-    precision: WeightPrecision? = nil, loras: [LoRA] = [], embeddings: [TextualInversion] = [],
+    precision: WeightPrecision? = nil, products: ProductPrecision = .f32, loras: [LoRA] = [], embeddings: [TextualInversion] = [],
     checksSafety: Bool = true, environment: [String: String] = ProcessInfo.processInfo.environment
   ) throws -> ModelSource {
     let hub = HubCache(environment: environment)
@@ -65,7 +66,8 @@ public struct ModelSource {
       displayName: name.map { location.isHub($0) ? $0 : URL(fileURLWithPath: $0).lastPathComponent } ?? "embedded", unetConfig: parts.unet,
       vaeConfig: parts.vae, textEncoderConfig: parts.textEncoder, schedulerConfig: parts.scheduler,
       tokenizerDirectory: try tokenizerFolder(tokenizer, location, hub, label), padToken: parts.padToken,
-      weights: try WeightStore(parts.tensors, label: label, precision: precision, adapters: loras), loras: loras, embeddings: embeddings,
+      weights: try WeightStore(parts.tensors, label: label, precision: precision, products: products, adapters: loras), loras: loras,
+      embeddings: embeddings,
       folder: ownFolder, checksSafety: checksSafety, files: parts.files, warnings: parts.warnings)
   }
 

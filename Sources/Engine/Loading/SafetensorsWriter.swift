@@ -8,6 +8,21 @@ extension Safetensors {
     /// Bytes that are already as the format wants them: little-endian, row-major.
     case raw(DType, shape: [Int], Data)
 
+    /// As F16, each number rounded to the nearest.
+    /// - Throws: `InputError` (badData) for numbers that half precision cannot hold.
+    public static func half(_ tensor: Tensor, named name: String) throws -> Value {
+      var data = Data(capacity: 2 * tensor.count)
+      for value in tensor.array {
+        let rounded = Float16(value)
+        guard rounded.isFinite else {
+          throw InputError(
+            .badData, "\(name): \(value) cannot be kept in half precision, which ends at 65504", hint: "write it without --half")
+        }
+        withUnsafeBytes(of: rounded.bitPattern.littleEndian) { data.append(contentsOf: $0) }
+      }
+      return .raw(.float16, shape: tensor.shape.dimensions, data)
+    }
+
     var dtype: DType {
       switch self {
       case .tensor: .float32

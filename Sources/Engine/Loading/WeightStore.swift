@@ -10,9 +10,10 @@ public final class WeightStore {
 
   /// How packed weights are kept; nil for as they lie in the file.
   private let precision: WeightPrecision?
+  private let products: ProductPrecision
   /// Low-rank additions by the canonical name of the weight that they add to.
   private let deltas: [String: [LowRankDelta]]
-  /// Numbers kept in half precision.
+  /// Numbers kept in two bytes.
   private var halves = 0
   private var packed: [(path: String, weight: any PackedWeight)] = []
   /// Tensors that lie in no file: the parameters of a network in training, recorded or frozen.
@@ -21,10 +22,12 @@ public final class WeightStore {
   private var problems: [String] = []
 
   /// - Parameter adapters: what is added to the weights as they are read.
-  public init(_ tensors: [StoredTensor], label: String, precision: WeightPrecision? = nil, adapters: [LoRA] = []) throws {
+  public init(
+    _ tensors: [StoredTensor], label: String, precision: WeightPrecision? = nil, products: ProductPrecision = .f32, adapters: [LoRA] = []
+  ) throws {
     self.label = label
     inMemory = [:]
-    self.precision = precision
+    (self.precision, self.products) = (precision, products)
     var byName: [String: StoredTensor] = [:]
     byName.reserveCapacity(tensors.count)
     for tensor in tensors {
@@ -44,7 +47,7 @@ public final class WeightStore {
   /// Tensors in memory under their canonical names, in PyTorch's order of dimensions; what is recorded stays so.
   init(inMemory: [String: Tensor]) {
     label = "parameters"
-    precision = nil
+    (precision, products) = (nil, .f32)
     deltas = [:]
     self.inMemory = inMemory
     tensors = [:]
@@ -108,9 +111,17 @@ public final class WeightStore {
   /// A weight that is read when it is packed.
   fileprivate func values(_ name: String, _ shape: Shape) -> WeightValues {
     if let tensor = taken(name, shape) { return WeightValues(tensor) }
-    let values = WeightValues(checked(name, shape) { try $0.check(precision) }, shape, precision, deltas[name] ?? [])
-    if values.half { halves += shape.count }
+    let values = WeightValues(
+      checked(name, shape) { try $0.check(precision) }, shape, precision, inBFloat16: isInBFloat16(name), deltas[name] ?? [])
+    // A 3x3 convolution may be needed in float32, for Winograd's algorithm.
+    if values.half || values.inBFloat16 && shape.count == shape[0] * shape[1] { halves += shape.count }
     return values
+  }
+
+  /// See `ProductPrecision.bf16`: what costs next to nothing keeps its precision, as pixels, latents and timesteps are more than eight bits.
+  private func isInBFloat16(_ name: String) -> Bool {
+    products == .bf16 && !name.hasPrefix("text_encoder.")
+      && !["time_emb", ".conv_in.", ".conv_out.", "quant_conv."].contains { name.contains($0) }
   }
 
   /// A tensor that lies in no file; nil where there is none.

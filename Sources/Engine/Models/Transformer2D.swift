@@ -116,7 +116,7 @@ struct AttentionLayer {
       var p = Attention.probabilities(query, key, heads: heads)
       try context.visit(probs, &p)
     }
-    var m = Attention.attend(query, key, value, heads: heads)
+    var m = Attention.attend(query, key, value, heads: heads, inBFloat16: toQ.weight.isInBFloat16)
     try context.visit(mixed, &m)
     if context.wants(output) {
       var y = toOut(m)

@@ -8,17 +8,19 @@ public enum Attention {
   /// - Parameters:
   ///   - q: `[n, queries, heads * d]`; k, v: `[n, keys, heads * d]`.
   ///   - causal: query i sees keys 0...i only.
+  ///   - inBFloat16: both products are made in bfloat16 (`ProductPrecision.bf16`), unless gradients will be asked for.
   /// - Returns: `[n, queries, heads * d]`: softmax(q k^T / sqrt d) v, computed block by block with an online softmax
   ///   (Milakov & Gimelshein 2018; Rabe & Staats 2021), so that the full score matrix never exists.
-  static func attend(_ q: Tensor, _ k: Tensor, _ v: Tensor, heads: Int, causal: Bool = false) -> Tensor {
+  static func attend(_ q: Tensor, _ k: Tensor, _ v: Tensor, heads: Int, causal: Bool = false, inBFloat16: Bool = false) -> Tensor {
     let (n, tq, c, tk) = (q.shape[0], q.shape[1], q.shape[2], k.shape[1])
     precondition(k.shape == [n, tk, c] && v.shape == [n, tk, c] && c % heads == 0, "attention: q \(q.shape), k \(k.shape), v \(v.shape)")
     let d = c / heads
     let out = Tensor(uninitialized: [n, tq, c])
     let (qp, op) = (q.data, out.storage.pointer)
     // Keys and values of every head are packed once; each of its query blocks reads them.
-    let (keys, values) = (PackedHeads(keys: k, heads: heads), PackedHeads(values: v, heads: heads))
-    let kernel = Kernel.table
+    let numbers = inBFloat16 && !records(q, k, v) ? Panels.Numbers.bfloat : .single
+    let (keys, values) = (PackedHeads(keys: k, heads: heads, numbers), PackedHeads(values: v, heads: heads, numbers))
+    let (kernel, multiply) = (Kernel.table, numbers.kernels.panel_product)
     let blocks = (tq + queryBlock - 1) / queryBlock
     let width = Panels.count(min(keyBlock, tk)) * Panels.width
     parallel(n * heads * blocks, scratch: queryBlock * width + 2 * queryBlock) { items, scores in
@@ -35,13 +37,13 @@ public enum Attention {
           let columns = min(keyBlock, tk - key)
           let panels = Panels.count(columns)
           // Whole panels: the columns beyond the last key are products with zeros that nobody looks at.
-          kernel.single.panel_product(
+          multiply?(
             rows, panels * Panels.width, d, 0, panels, qAt, c, keys.block(image * heads + head, key / keyBlock), nil, 0, scores, width)
           // Under the causal mask a row may see nothing of a later block only if that block starts beyond the whole query block, which the
           // loop excludes as long as key blocks are multiples of query blocks; a row then sees at least one column.
           let visible = causal ? max(1, first - key + 1) : 0
           kernel.softmax_block(scores, width, rows, columns, visible, maximum, sum, oAt, c, d, key == 0 ? 1 : 0)
-          kernel.single.panel_product(
+          multiply?(
             rows, d, columns, 0, Panels.count(d), scores, width, values.block(image * heads + head, key / keyBlock), nil, key == 0 ? 0 : 1,
             oAt, c)
           key += columns
@@ -60,21 +62,23 @@ public enum Attention {
     /// Floats of a head and of a whole block of keys.
     private let (headSize, blockSize): (Int, Int)
 
-    init(keys: Tensor, heads: Int) {
+    init(keys: Tensor, heads: Int, _ numbers: Panels.Numbers) {
       let d = keys.shape[2] / heads
+      let pack = numbers.kernels.pack_transposed
       self.init(keys, heads) {
-        Panels.count($0) * Panels.width * d
+        Panels.count($0) * Panels.width * numbers.bytes(d) / 4
       } pack: { source, stride, count, target in
-        Kernel.table.single.pack_transposed(source, count, d, 1, stride, 1 / Float(d).squareRoot(), 0, Panels.count(count), target)
+        pack?(source, count, d, 1, stride, 1 / Float(d).squareRoot(), 0, Panels.count(count), target)
       }
     }
 
-    init(values: Tensor, heads: Int) {
+    init(values: Tensor, heads: Int, _ numbers: Panels.Numbers) {
       let d = values.shape[2] / heads
+      let pack = numbers.kernels.pack_rows
       self.init(values, heads) {
-        $0 * Panels.count(d) * Panels.width
+        Panels.count(d) * Panels.width * numbers.bytes($0) / 4
       } pack: { source, stride, count, target in
-        Kernel.table.single.pack_rows(source, d, count, stride, target)
+        pack?(source, d, count, stride, target)
       }
     }
 

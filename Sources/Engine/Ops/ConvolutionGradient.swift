@@ -20,12 +20,8 @@ extension Tensor {
   private func trainingConv2d(
     _ weight: ConvolutionWeight, _ bias: Tensor?, stride: Int = 1, padding: Padding, adding residual: consuming Tensor? = nil
   ) -> Tensor {
-    Self.isWinograds(weight.kernel, stride, padding) && Winograd.paysInTraining(shape, output: weight.output)
+    Winograd.isFor(weight.kernel, stride, padding) && Winograd.paysInTraining(shape, output: weight.output)
       ? winograd(weight, bias, adding: residual) : conv2d(weight, bias, stride: stride, padding: padding, adding: residual)
-  }
-
-  private static func isWinograds(_ kernel: (height: Int, width: Int), _ stride: Int, _ padding: Padding) -> Bool {
-    stride == 1 && padding == Padding(1) && kernel == (3, 3)
   }
 
   /// The gradient of the picture `[n, h, w, in]` for self the gradient of the result.
@@ -94,7 +90,7 @@ extension Tensor {
     let (n, h, w, cin) = (shape[0], shape[1], shape[2], shape[3])
     let (oh, ow, cout) = (g.shape[1], g.shape[2], g.shape[3])
     let (kh, kw) = (weight[2], weight[3])
-    if Self.isWinograds((kh, kw), stride, padding), Winograd.paysInTraining(shape, output: cout) { return Winograd.weightGradient(self, g) }
+    if Winograd.isFor((kh, kw), stride, padding), Winograd.paysInTraining(shape, output: cout) { return Winograd.weightGradient(self, g) }
     let k = kh * kw * cin
     let pixels = n * oh * ow
     // Each part sums its own pixels into a matrix of its own; the parts are added in order.

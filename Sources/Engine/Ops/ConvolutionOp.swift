@@ -32,7 +32,9 @@ extension Tensor {
     if records(self, weight.recorded, bias, residual) {
       return recordedConv2d(weight, bias, stride: stride, padding: padding, adding: residual)
     }
-    if stride == 1, padding == Padding(1), kh == 3, kw == 3, Winograd.pays(height: h, width: w, input: cin, output: cout) {
+    if Winograd.isFor(weight.kernel, stride, padding),
+      Winograd.pays(height: h, width: w, input: cin, output: cout, inBFloat16: weight.isInBFloat16)
+    {
       return winograd(weight, bias, adding: residual)
     }
     let oh = (h + padding.top + padding.bottom - kh) / stride + 1

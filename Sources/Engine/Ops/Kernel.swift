@@ -1,9 +1,9 @@
 import Foundation
 import Kernels
 
-/// The SIMD loops for this processor, chosen once. `SDLAB_CPU=scalar|avx2|avx512` forces a lower level (never a higher one).
+/// The SIMD loops for this processor, chosen once. `SDLAB_CPU=scalar|avx2|avx512|avx512bf16` forces a lower level (never a higher one).
 package enum Kernel {
-  static let levelNames = ["scalar", "avx2", "avx512"]
+  static let levelNames = ["scalar", "avx2", "avx512", "avx512bf16"]
 
   static let level: Int = {
     let best = Int(sdl_cpu_level())
@@ -12,6 +12,9 @@ package enum Kernel {
   }()
 
   package static let table: sdl_kernel_table = sdl_kernels(Int32(level)).pointee
+
+  /// Whether products in bfloat16 have an instruction, and so twice the rate; elsewhere they are slower than in float32.
+  static let hasBFloat16 = level >= SDL_AVX512BF16
 }
 
 /// What this process computes with, for reports: instruction set and number of threads.

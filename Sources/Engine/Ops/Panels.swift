@@ -6,26 +6,47 @@ import Kernels
 struct Panels: @unchecked Sendable {
   let k: Int
   let n: Int
-  /// Float32 numbers or halves.
   private let storage: Storage
-  private let isHalf: Bool
+  private let numbers: Numbers
+
+  /// What a panel is made of.
+  enum Numbers: Sendable {
+    case single
+    /// Half precision, rounded to nearest, and widened as it is used.
+    case half
+    /// Pairs of bfloat16: the left side is rounded to it too, sums are float32 (bfloat.inc).
+    case bfloat
+
+    var kernels: sdl_panels {
+      switch self {
+      case .single: Kernel.table.single
+      case .half: Kernel.table.half
+      case .bfloat: Kernel.table.bfloat
+      }
+    }
+
+    /// Bytes of a column of k numbers.
+    func bytes(_ k: Int) -> Int {
+      switch self {
+      case .single: 4 * k
+      case .half: 2 * k
+      case .bfloat: (k + 1) / 2 * 4
+      }
+    }
+  }
 
   /// Columns of a panel on this processor.
   static var width: Int { Kernel.table.panel_width }
   static func count(_ n: Int) -> Int { (n + width - 1) / width }
 
   /// The transpose of PyTorch's weight `[n, k]`, or of a convolution's `[n, in, kh, kw]` with k = (kh, kw, in).
-  /// - Parameter half: kept in half precision, rounded to nearest, and widened as it is used.
-  init(transposing weight: Tensor, half: Bool = false) {
+  init(transposing weight: Tensor, _ numbers: Numbers = .single) {
     let (n, rank) = (weight.shape[0], weight.shape.rank)
     let k = weight.count / max(1, n)
     let taps = rank == 4 ? max(1, weight.shape[2] * weight.shape[3]) : 1
-    let floats = Panels.count(n) * k * Panels.width
-    storage = Storage(count: half ? (floats + 1) / 2 : floats)
-    (self.n, self.k, isHalf) = (n, k, half)
-    let (source, target, pack) = (
-      weight.data, storage.pointer, half ? Kernel.table.half.pack_transposed : Kernel.table.single.pack_transposed
-    )
+    storage = Storage(count: (Panels.count(n) * Panels.width * numbers.bytes(k) + 3) / 4)
+    (self.n, self.k, self.numbers) = (n, k, numbers)
+    let (source, target, pack) = (weight.data, storage.pointer, numbers.kernels.pack_transposed)
     parallel(Panels.count(n), grain: max(1, 16384 / max(1, k * Panels.width))) { panels in
       pack?(source, n, k, taps, k, 1, panels.lowerBound, panels.upperBound, target)
     }
@@ -34,7 +55,7 @@ struct Panels: @unchecked Sendable {
 
   /// A matrix `[k, n]` as it is: the weight of a linear layer on the way back.
   init(_ matrix: Tensor) {
-    (k, n, isHalf) = (matrix.shape[0], matrix.shape[1], false)
+    (k, n, numbers) = (matrix.shape[0], matrix.shape[1], .single)
     let width = Panels.width
     storage = Storage(count: Panels.count(n) * k * width)
     let (source, target, k, n) = (matrix.data, storage.pointer, k, n)
@@ -45,11 +66,11 @@ struct Panels: @unchecked Sendable {
   }
 
   /// The loops for this kind of numbers.
-  var kernels: sdl_panels { isHalf ? Kernel.table.half : Kernel.table.single }
+  var kernels: sdl_panels { numbers.kernels }
 
   /// The first number of a panel. Valid while the panels live.
   func panel(_ index: Int) -> UnsafeRawPointer {
-    UnsafeRawPointer(storage.pointer) + index * k * Panels.width * (isHalf ? 2 : 4)
+    UnsafeRawPointer(storage.pointer) + index * Panels.width * numbers.bytes(k)
   }
 }
 

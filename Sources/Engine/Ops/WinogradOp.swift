@@ -12,10 +12,16 @@ enum Winograd {
   /// Tiles of 4x4 results in a picture.
   static func tiles(_ height: Int, _ width: Int) -> Int { (height + 3) / 4 * ((width + 3) / 4) }
 
+  /// Whether it computes this kind of convolution.
+  static func isFor(_ kernel: (height: Int, width: Int), _ stride: Int, _ padding: Padding) -> Bool {
+    stride == 1 && padding == Padding(1) && kernel == (3, 3)
+  }
+
   /// Whether it is faster than patches: where a transformed weight meets enough tiles.
-  static func pays(height: Int, width: Int, input: Int, output: Int) -> Bool {
+  /// - Parameter inBFloat16: patches would be multiplied in bfloat16: at twice the rate, where there is an instruction for it.
+  static func pays(height: Int, width: Int, input: Int, output: Int, inBFloat16: Bool = false) -> Bool {
     guard input % 16 == 0, output % 16 == 0 else { return false }
-    return tiles(height, width) >= (keeps(input, output) ? 4 : 16)
+    return tiles(height, width) >= (inBFloat16 && Kernel.hasBFloat16 ? 64 : keeps(input, output) ? 4 : 16)
   }
 
   /// Whether it is faster to convolve a picture of this size, doubled, without doubling it.
@@ -40,7 +46,7 @@ extension Tensor {
   /// - Parameter bias: `[cout]`, or `[n, cout]` for one an image.
   func winograd(_ weight: ConvolutionWeight, _ bias: Tensor?, adding residual: consuming Tensor? = nil) -> Tensor {
     let (n, h, w, cin, cout) = (shape[0], shape[1], shape[2], shape[3], weight.output)
-    let (kernel, width, panels) = (Kernel.table, Panels.width, weight.panels)
+    let (kernel, width, panels) = (Kernel.table, Panels.width, weight.plainPanels)
     let perImage = bias?.shape.rank == 2
     let adds: Int32 = residual != nil ? 1 : 0
     var out = residual ?? Tensor(uninitialized: [n, h, w, cout])
@@ -64,7 +70,7 @@ extension Tensor {
   /// - Parameter bias: `[cout]`
   func winogradDoubled(_ weight: ConvolutionWeight, _ bias: Tensor?) -> Tensor {
     let (n, h, w, cin, cout) = (shape[0], shape[1], shape[2], shape[3], weight.output)
-    let (kernel, width, panels) = (Kernel.table, Panels.width, weight.panels)
+    let (kernel, width, panels) = (Kernel.table, Panels.width, weight.plainPanels)
     let out = Tensor(uninitialized: [n, 2 * h, 2 * w, cout])
     let (source, target) = (data, out.storage.pointer)
     // Each position within a pair of lines and a pair of columns is a convolution of its own.

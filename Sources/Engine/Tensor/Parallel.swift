@@ -1,6 +1,5 @@
 import COpenBLAS
 import Foundation
-import Synchronization
 
 /// The one owner of threads. BLAS runs single-threaded inside our own partitioning (measured, see ARCHITECTURE.md), so that every
 /// operation uses all cores, not only the matrix products, and a result depends on the number of chunks, not on a race.
@@ -37,11 +36,16 @@ private func chunkCount(_ n: Int, _ grain: Int) -> Int { max(1, min(Threads.coun
 private func inChunks(_ n: Int, _ chunks: Int, _ body: (Int, Range<Int>) -> Void) {
   if n <= 0 { return }
   if chunks == 1 { return body(0, 0..<n) }
+  onThreads(chunks) { body($0, n * $0 / chunks..<n * ($0 + 1) / chunks) }
+}
+
+/// `body` of each of `0..<tasks`, as threads become free.
+private func onThreads(_ tasks: Int, _ body: (Int) -> Void) {
+  if Workers.shared.run(tasks, body) { return }
+  // A piece within a piece, or beside another thread's.
   withoutActuallyEscaping(body) { escaping in
     nonisolated(unsafe) let run = escaping
-    DispatchQueue.concurrentPerform(iterations: chunks) { i in
-      run(i, n * i / chunks..<n * (i + 1) / chunks)
-    }
+    DispatchQueue.concurrentPerform(iterations: tasks) { run($0) }
   }
 }
 
@@ -51,20 +55,9 @@ private func inChunks(_ n: Int, _ chunks: Int, _ body: (Int, Range<Int>) -> Void
 /// disjoint memory.
 package func inParallel(tasks: Int, _ body: (Int) -> Void) {
   if tasks <= 0 { return }
-  let workers = min(Threads.count, tasks)
-  if workers == 1 {
+  if Threads.count == 1 || tasks == 1 {
     for task in 0..<tasks { body(task) }
     return
   }
-  let next = Atomic<Int>(0)
-  withoutActuallyEscaping(body) { escaping in
-    nonisolated(unsafe) let run = escaping
-    DispatchQueue.concurrentPerform(iterations: workers) { _ in
-      while true {
-        let task = next.add(1, ordering: .relaxed).oldValue
-        if task >= tasks { return }
-        run(task)
-      }
-    }
-  }
+  onThreads(tasks, body)
 }

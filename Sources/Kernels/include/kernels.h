@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Matrix products with a right side packed in panels of float32 or of half precision; see product.inc.
+// Matrix products with a right side packed in panels of float32, of half precision or of bfloat16; see product.inc.
 typedef struct {
   // b = (scale w)^T for w [n, k] with row stride ldw, panels from..<to of [panels, k, panel_width]; with `taps` above 1, w is [n, k / taps, taps]
   void (*pack_transposed)(const float *w, size_t n, size_t k, size_t taps, size_t ldw, float scale, size_t from, size_t to, void *b);
@@ -71,6 +71,8 @@ typedef struct {
   // Columns of a panel.
   size_t panel_width;
   sdl_panels single, half;
+  // Both sides rounded to bfloat16, see bfloat.inc: panels of pairs, [panels, (k + 1) / 2, panel_width] of 32 bits. Winograd's transforms have none.
+  sdl_panels bfloat;
 
   // 3x3 convolutions by Winograd's algorithm; see winograd.inc.
   void (*winograd_input)(const float *x, size_t h, size_t w, size_t c, size_t from, size_t to, const float *zeros, float *v, size_t matrix);
@@ -101,7 +103,16 @@ typedef struct {
                     float root, float eps);
 } sdl_kernel_table;
 
-enum { SDL_SCALAR = 0, SDL_AVX2 = 1, SDL_AVX512 = 2 };
+// Tells the processor that a loop only waits.
+static inline void sdl_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+enum { SDL_SCALAR = 0, SDL_AVX2 = 1, SDL_AVX512 = 2, SDL_AVX512BF16 = 3 };
 
 // Highest level that this processor and system support.
 int sdl_cpu_level(void);

@@ -62,13 +62,8 @@ public struct SceneJudge: Sendable {
   /// - Throws: `InputError` (cannotWrite).
   public static func write(_ weights: Parameters, _ config: SegmentationNetConfig, half: Bool, to folder: URL) throws {
     try Safetensors.write(
-      zip(weights.names, weights.values).map { name, tensor in
-        guard half else { return (name, Safetensors.Value.tensor(tensor)) }
-        let bytes = tensor.array.reduce(into: Data(capacity: 2 * tensor.count)) { data, value in
-          withUnsafeBytes(of: Float16(value).bitPattern.littleEndian) { data.append(contentsOf: $0) }
-        }
-        return (name, .raw(.float16, shape: tensor.shape.dimensions, bytes))
-      }, metadata: ["format": "pt"], to: folder.appendingPathComponent(weightsFile))
+      zip(weights.names, weights.values).map { name, tensor in (name, try half ? .half(tensor, named: name) : .tensor(tensor)) },
+      metadata: ["format": "pt"], to: folder.appendingPathComponent(weightsFile))
     let names = names.map { "  \"\($0.key)\": [\($0.names.map { "\"\($0)\"" }.joined(separator: ", "))]" }.joined(separator: ",\n")
     let text = "{\n  \"_class_name\": \"SceneJudge\",\n  \"width\": \(config.width),\n\(names)\n}\n"
     try AtomicFile.write(Data(text.utf8), to: folder.appendingPathComponent(configFile))

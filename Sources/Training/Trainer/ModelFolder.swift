@@ -9,20 +9,21 @@ public enum ModelFolder {
   ]
 
   /// transformers loads a network in the precision that its config names: with one in half precision and another in float32 a pipeline would not run.
-  private static func nameFloat32(_ config: URL) throws {
+  private static func name(_ type: String, in config: URL) throws {
     guard let text = try? String(contentsOf: config, encoding: .utf8) else { return }
-    let named = text.replacing(/("(?:torch_)?dtype"\s*:\s*)"[a-z0-9]+"/) { "\($0.output.1)\"float32\"" }
+    let named = text.replacing(/("(?:torch_)?dtype"\s*:\s*)"[a-z0-9]+"/) { "\($0.output.1)\"\(type)\"" }
     if named != text { try AtomicFile.write(Data(named.utf8), to: config) }
   }
 
-  /// Copies the model's folder and writes the networks that `parameters` has weights of, in float32.
+  /// Copies the model's folder and writes the networks that `parameters` has weights of.
   ///
   /// - Parameters:
   ///   - base: a diffusers folder.
   ///   - parameters: under canonical names (`unet.conv_in.weight`); of a network that is there at all, every parameter.
+  ///   - half: in half precision, rounded; float32 otherwise.
   ///   - card: the text of its README.md, which stands for the base's own.
   /// - Throws: `InputError` (cannotWrite).
-  public static func write(_ parameters: Parameters, base: URL, card: String?, to folder: URL) throws {
+  public static func write(_ parameters: Parameters, base: URL, half: Bool = false, card: String?, to folder: URL) throws {
     let manager = FileManager.default
     do {
       for name in ["model_index.json", "unet", "vae", "text_encoder", "tokenizer", "scheduler"] {
@@ -42,10 +43,13 @@ public enum ModelFolder {
         try? manager.removeItem(at: old)
       }
       try Safetensors.write(
-        tensors.map { (String($0.0.dropFirst(prefix.count)), .tensor($0.1)) }, metadata: ["format": "pt"],
+        tensors.map { (String($0.0.dropFirst(prefix.count)), try half ? .half($0.1, named: $0.0) : .tensor($0.1)) },
+        metadata: ["format": "pt"],
         to: place.appendingPathComponent(file))
     }
-    for network in files.keys { try nameFloat32(folder.appendingPathComponent(network).appendingPathComponent("config.json")) }
+    for network in files.keys {
+      try name(half ? "float16" : "float32", in: folder.appendingPathComponent(network).appendingPathComponent("config.json"))
+    }
     if let card { try AtomicFile.write(Data(card.utf8), to: folder.appendingPathComponent("README.md")) }
   }
 }

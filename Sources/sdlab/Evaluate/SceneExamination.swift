@@ -42,9 +42,13 @@ extension Tensor {
 }
 
 extension SceneTable.Row {
-  /// `98.4 (97.1 to 99.2)`; a dash where nothing was asked.
+  var text: String { proportion.text }
+}
+
+extension Proportion {
+  /// In percent: `98.4 (97.1 to 99.2)`; a dash where nothing was asked.
   var text: String {
-    guard let value = proportion.value, let interval = proportion.interval else { return "–" }
+    guard let value, let interval else { return "–" }
     return "\(decimal(100 * value, 1)) (\(decimal(100 * interval.lowerBound, 1)) to \(decimal(100 * interval.upperBound, 1)))"
   }
 }

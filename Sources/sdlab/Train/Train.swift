@@ -5,12 +5,14 @@ import Training
 
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Train here: a small model's autoencoder or its other networks, a LoRA for a large one, a word, or the judge of scenes.",
+    abstract: "Train here: a small model's autoencoder, text encoder or UNet, a LoRA for a large one, a word, or the judge of scenes.",
     discussion: """
       A training has a folder of its own: settings, a log, curves, sample sheets, checkpoints, and in the end what was trained. The same command goes on where it \
       stopped, whatever stopped it, to the same weights as if nothing had.
       """,
-    subcommands: [TrainVAE.self, TrainLDM.self, TrainLoRA.self, TrainTextualInversion.self, TrainClassifier.self, TrainSweep.self])
+    subcommands: [
+      TrainVAE.self, TrainLDM.self, TrainText.self, TrainLoRA.self, TrainTextualInversion.self, TrainClassifier.self, TrainSweep.self,
+    ])
 }
 
 /// - Throws: `InputError` (usage) with the option's name, its value and the range, unless the value is fine.
@@ -28,12 +30,12 @@ struct TrainingOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Steps of the whole training, 1 to 10000000. Default: 1000; of a classifier 3000.", valueName: "n"))
   var steps: Int?
 
-  @Option(help: ArgumentHelp("Examples a step, 1 to 4096. Default: 16; of a classifier 24.", valueName: "n"))
+  @Option(help: ArgumentHelp("Examples a step, 1 to 4096. Default: 16; of a classifier 24, of text 64.", valueName: "n"))
   var batch: Int?
 
   @Option(
     help: ArgumentHelp(
-      "Highest learning rate. Default: 2e-4 for vae and ldm (a vae from scratch 2e-3), 1e-3 for lora, 5e-3 for textual-inversion, 3e-3 for classifier.",
+      "Highest learning rate. Default: 2e-4 for vae and ldm (a vae from scratch 2e-3), 1e-3 for lora, 2e-3 for text, 5e-3 for textual-inversion, 3e-3 for classifier.",
       valueName: "x"))
   var rate: Double?
 

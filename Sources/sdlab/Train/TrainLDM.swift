@@ -20,6 +20,7 @@ struct TrainLDM: ParsableCommand {
   @OptionGroup var examples: ExampleOptions
   @Flag(help: "Draw the weights of what is trained anew.") var scratch = false
   @Flag(help: "Train the text encoder too.") var textEncoder = false
+  @Flag(help: "Write the model that comes out in half precision.") var half = false
   @Option(
     help: ArgumentHelp(
       "Words whose vectors are drawn anew at the beginning, separated by commas: for words that the model takes for each other.",
@@ -47,7 +48,7 @@ struct TrainLDM: ParsableCommand {
     let loaded = try model.load(report)
     let subject = LDMSubject(
       model: loaded, base: try ModelDigest.of(loaded.source, quiet: report.quiet), folder: base, isFromScratch: scratch,
-      trainsText: textEncoder, fresh: try freshWords.map { try commaList($0, "--fresh-words") } ?? [], seed: settings.seed,
+      isHalf: half, trainsText: textEncoder, fresh: try freshWords.map { try commaList($0, "--fresh-words") } ?? [], seed: settings.seed,
       samples: DenoisingOptions.list(denoising.samples ?? DenoisingOptions.scenes))
     let plan = try DenoisingPlan(
       subject, examples.sets(loaded, validation: 0.05).changing(changes),
@@ -64,6 +65,8 @@ private struct LDMSubject: DenoisingSubject {
   let base: String
   let folder: URL
   let isFromScratch: Bool
+  /// What comes out is in half precision; checkpoints never are.
+  let isHalf: Bool
   let trainsText: Bool
   /// Words whose vectors are drawn anew.
   let fresh: [String]
@@ -94,7 +97,7 @@ private struct LDMSubject: DenoisingSubject {
   func finish(_ weights: Parameters, _ objective: DenoisingObjective, card: String, training: URL) throws -> URL {
     let place = training.appendingPathComponent("model")
     let atomic = try AtomicFolder(place)
-    try write(weights, objective, card: card, to: atomic.temporary)
+    try ModelFolder.write(weights, base: folder, half: isHalf, card: card, to: atomic.temporary)
     try atomic.commit()
     return place
   }

@@ -62,6 +62,8 @@ struct TrainingLoop {
     let examplesPerSecond: Double?
     /// Of an autoencoder: the signal-to-noise ratio of pictures that come back, in decibels.
     let psnr: Double?
+    /// Of a text encoder: share of unseen captions whose second noun tells the direction.
+    var directionsRead: Double?
     /// Of a judge: on scenes as they are drawn, and after the way through the autoencoder.
     var accuracy: [SceneTable.Row]?
     var accuracyThroughVAE: [SceneTable.Row]?

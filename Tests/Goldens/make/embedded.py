@@ -1,7 +1,7 @@
 """Proves: on the embedded model, sdlab's pipelines give the latents and pictures of diffusers' public pipelines.
 
 Every case runs twice, in float32 (weights upcast from fp16) and in float64 on the same, float32-drawn random numbers; the tolerance is
-max(1e-3, 4 times the largest difference of the two). stages.safetensors holds what every module of the three networks answers.
+max(1e-3, 4 times the largest difference of the two). A few run in bfloat16 too: how far PyTorch's is from float32 is how far sdlab's may be. stages.safetensors holds what every module of the three networks answers.
 """
 
 from pathlib import Path
@@ -156,6 +156,9 @@ def kept(row, what):
             "embeds": True, "negativeEmbeds": name in ("negative-1", "clip-skip-1")}[what]
 
 
+# Samplers that add no noise, whose errors would be theirs alone.
+BFLOAT16 = ("ddim-1", "ddim-2", "dpmpp-2m-1", "euler-1", "pndm-2", "unipc-1", "count-3-ddim", "wide", "img-ddim-0.6", "inpaint-ddim-0.7")
+
 PIPES = {"text": StableDiffusionPipeline, "image": StableDiffusionImg2ImgPipeline, "inpaint": StableDiffusionInpaintPipeline}
 
 
@@ -218,7 +221,7 @@ def main():
     common.write_tensors(out / "latents-16x16.safetensors", {"latents": torch.randn((1, 4, 16, 16), generator=torch.Generator().manual_seed(2024))})
 
     both = {}
-    for dtype in (torch.float32, torch.float64):
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
         base = pipeline.load(args.model, dtype)
         base.set_progress_bar_config(disable=True)
         # diffusers 0.42's clip_skip asks for text_encoder.text_model.final_layer_norm, transformers 5 has no text_model any more: same layer, old path
@@ -242,6 +245,9 @@ def main():
                      "drift64": drift, "tolerance": max(1e-3, 4 * drift), "largestLatent": trace[-1].abs().max().item(),
                      "pixelsOffByMoreThanOne64": int((off.amax(1) > 1).sum())}
         name = row["case"]
+        if name in BFLOAT16:
+            rounded, _, _ = run(both[torch.bfloat16], row, torch.bfloat16, out)
+            row["bfloat16Error"] = (trace[-1] - rounded[-1].float()).abs().max().item()
         answers = {"latents": trace[-1], "image": image, "trace": trace}
         if name in EMBEDDED:
             answers["embeds"], answers["negativeEmbeds"] = both[torch.float32]["text"].encode_prompt(row["prompt"], "cpu", 1, True, row["negative"], clip_skip=row["clipSkip"])
