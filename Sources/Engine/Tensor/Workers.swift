@@ -49,11 +49,18 @@ final class Workers: @unchecked Sendable {
       share()
       // Closed: who has not come by now need not. Who has will be done soon.
       state.add(Self.unit, ordering: .acquiringAndReleasing)
-      while state.load(ordering: .acquiring) != open + Self.unit { sdl_pause() }
+      var looks = 0
+      while state.load(ordering: .acquiring) != open + Self.unit { Self.wait(&looks) }
       self.body = { _ in }
     }
     isTaken.store(false, ordering: .releasing)
     return true
+  }
+
+  /// Between two looks: now and then others that want the processor get it, or who waits would keep it from who is waited for.
+  private static func wait(_ looks: inout Int) {
+    looks += 1
+    if looks % 128 == 0 { sched_yield() } else { sdl_pause() }
   }
 
   /// Takes tasks until there are none.
@@ -85,9 +92,8 @@ final class Workers: @unchecked Sendable {
         last = piece
         return
       }
-      looks += 1
       if looks < Self.patience {
-        sdl_pause()
+        Self.wait(&looks)
       } else {
         sleep(untilNot: last)
         looks = 0
