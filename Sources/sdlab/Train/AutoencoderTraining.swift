@@ -59,22 +59,9 @@ struct AutoencoderTraining {
   func plan() throws {
     let trainer = try trainer()
     let best = try trainer.secondsPerStep(loss)
-    let trained = trainer.average.values.count
-    if verb.report.json {
-      struct Plan: Encodable {
-        let trained: Int
-        let examples: Int
-        let secondsPerStep: Double
-        let seconds: Double
-      }
-      return try StandardOutput.json(
-        Plan(trained: trained, examples: sets.train.indices.count, secondsPerStep: best, seconds: best * Double(settings.steps)))
-    }
-    try StandardOutput.line(
-      table([
-        ["trained", "\(grouped(trained)) parameters on \(sets.name)"],
-        ["time", "\(duration(best * Double(settings.steps))): \(grouped(settings.steps)) steps of \(duration(best))"],
-      ]))
+    try TrainingPlan(
+      trained: trainer.average.values.count, examples: sets.train.indices.count, steps: settings.steps, secondsPerStep: best
+    ).print(data: sets.name, steps: settings.steps, kept: verb.training.keep, verb.report)
   }
 
   func run() throws {

@@ -54,22 +54,8 @@ struct DenoisingPlan {
     // Parameters, their average and the optimiser's means, and the model or the adapter.
     let written = subject.keepsWholeModel ? parameters.count : trained
     let disk = Double(training.keep) * Double(4 * (4 * trained + written - (subject.keepsWholeModel ? trained : 0)))
-    if report.json {
-      struct Plan: Encodable {
-        let trained: Int
-        let examples: Int
-        let secondsPerStep: Double
-        let seconds: Double
-        let diskBytes: Double
-      }
-      return try StandardOutput.json(
-        Plan(trained: trained, examples: record.examples, secondsPerStep: best, seconds: best * Double(settings.steps), diskBytes: disk))
-    }
-    try StandardOutput.line(
-      table([
-        ["trained", "\(grouped(trained)) parameters on \(record.data)"],
-        ["time", "\(duration(best * Double(settings.steps))): \(grouped(settings.steps)) steps of \(duration(best))"],
-        ["disk", "\(bytes(disk)) for \(training.keep) \(training.keep == 1 ? "checkpoint" : "checkpoints")"],
-      ]))
+    try TrainingPlan(
+      trained: trained, examples: record.examples, steps: settings.steps, secondsPerStep: best, diskBytes: disk
+    ).print(data: record.data, steps: settings.steps, kept: training.keep, report)
   }
 }

@@ -52,18 +52,8 @@ struct TrainClassifier: ParsableCommand {
     let objective = JudgeObjective(SceneJudge.config(width: width), seed: dataSeed)
     let trainer = Trainer(SegmentationNet.parameters(objective.config).initialised(seed: settings.seed), settings)
     let best = try trainer.secondsPerStep { try objective.loss($0, step: $1, batch: settings.batch) }
-    struct Plan: Encodable {
-      let trained: Int
-      let secondsPerStep: Double
-      let seconds: Double
-    }
-    let plan = Plan(trained: trainer.parameters.count, secondsPerStep: best, seconds: best * Double(settings.steps))
-    if report.json { return try StandardOutput.json(plan) }
-    try StandardOutput.line(
-      table([
-        ["trained", "\(grouped(plan.trained)) parameters on \(grouped(settings.steps * settings.batch)) scenes of seed \(dataSeed)"],
-        ["time", "\(duration(plan.seconds)): \(grouped(settings.steps)) steps of \(duration(best))"],
-      ]))
+    try TrainingPlan(trained: trainer.parameters.count, steps: settings.steps, secondsPerStep: best).print(
+      data: "\(grouped(settings.steps * settings.batch)) scenes of seed \(dataSeed)", steps: settings.steps, kept: training.keep, report)
   }
 }
 

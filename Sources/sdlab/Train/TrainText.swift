@@ -93,20 +93,10 @@ private struct TextTraining {
 
   func plan() throws {
     let best = try Trainer(parameters, settings).secondsPerStep(loss)
-    struct Plan: Encodable {
-      let trained: Int
-      let secondsPerStep: Double
-      let seconds: Double
-    }
-    let plan = Plan(trained: parameters.count, secondsPerStep: best, seconds: best * Double(settings.steps))
-    if verb.report.json { return try StandardOutput.json(plan) }
-    try StandardOutput.line(
-      table([
-        [
-          "trained", "\(grouped(plan.trained)) parameters on \(grouped(settings.steps * settings.batch)) captions of seed \(verb.dataSeed)",
-        ],
-        ["time", "\(duration(plan.seconds)): \(grouped(settings.steps)) steps of \(duration(best))"],
-      ]))
+    try TrainingPlan(trained: parameters.count, steps: settings.steps, secondsPerStep: best).print(
+      data: "\(grouped(settings.steps * settings.batch)) captions of seed \(verb.dataSeed)", steps: settings.steps,
+      kept: verb.training.keep,
+      verb.report)
   }
 
   func run() throws {
