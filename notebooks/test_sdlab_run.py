@@ -61,7 +61,7 @@ class Runs(unittest.TestCase):
         cls.addClassCleanup(cls.store.cleanup)
         cls.folder = pathlib.Path(
             sdlab("trace", "a red house, a cat", "--sampler", "heun", "--steps", 2, "--sites", "unet.*.attn2.probs@heads", "--rows", "all",
-                  "--precision", "f16", "--count", 2, "-H", 128, "--runs", cls.store.name, "-q"))
+                  "--store", "f16", "--count", 2, "-H", 128, "--runs", cls.store.name, "-q"))
 
     def test_a_run(self):
         run = Run(self.folder)
