@@ -19,5 +19,8 @@ final class OnDemand<Value: Sendable>: Sendable {
     }
   }
 
+  /// Made for this once.
+  var anew: Value { make() }
+
   func release() { made.withLock { $0 = nil } }
 }

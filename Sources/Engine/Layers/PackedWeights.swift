@@ -53,6 +53,19 @@ struct WeightValues: Sendable {
     }
   }
 
+  /// Whether what is packed for the way back is kept: a frozen network is gone back through many times. Not that of large weights, which would take their memory once more, nor of
+  /// those that a training changes.
+  var isKeptForTheWayBack: Bool { recorded == nil && shape.count <= 1 << 20 }
+
+  private init(_ shape: Shape, half: Bool, read: @escaping @Sendable () -> Tensor) {
+    (self.shape, self.half, inBFloat16, recorded, self.read) = (shape, half, false, nil, read)
+  }
+
+  /// `[out, in, kh, kw]` as `[in, out, kh, kw]`, turned by 180 degrees: of the convolution that takes gradients back. Always multiplied in float32.
+  var turned: WeightValues {
+    WeightValues([shape[1], shape[0], shape[2], shape[3]], half: half) { [read] in read().turnedKernel() }
+  }
+
   /// Of what panels are made for float32 products.
   var plain: Panels.Numbers { half ? .half : .single }
 
@@ -65,12 +78,16 @@ final class LinearWeight: PackedWeight {
   let (output, input): (Int, Int)
   private let stored: WeightValues
   private let packed: OnDemand<Panels>
+  /// For products with the weight itself, which take gradients back.
+  private let backward: OnDemand<Panels>
 
   /// - Parameter weight: `[out, in]`, or `[out, in, 1, 1]` of a convolution.
   init(_ weight: WeightValues) {
-    (output, input) = (weight.shape[0], weight.shape[1])
+    let (output, input) = (weight.shape[0], weight.shape[1])
+    (self.output, self.input) = (output, input)
     stored = weight
     packed = OnDemand { Panels(transposing: weight.read(), weight.numbers) }
+    backward = OnDemand { Panels(weight.read().reshaped([output, input])) }
   }
 
   convenience init(_ values: Tensor) { self.init(WeightValues(values)) }
@@ -81,13 +98,16 @@ final class LinearWeight: PackedWeight {
   /// `[out, in]`, when gradients are asked for it.
   var recorded: Tensor? { stored.recorded.map { $0.shape.rank == 2 ? $0 : $0.reshaped([output, input]) } }
 
-  /// `[out, in]`, read anew.
-  var values: Tensor { stored.read().reshaped([output, input]) }
-
   /// The transpose, for products with it on the right.
   var panels: Panels { packed.value }
 
-  func release() { packed.release() }
+  /// The weight itself, in float32, for the way back.
+  var backwardPanels: Panels { stored.isKeptForTheWayBack ? backward.value : backward.anew }
+
+  func release() {
+    packed.release()
+    backward.release()
+  }
 }
 
 /// The weight of a convolution, packed on first use; the values in the file are not held beside it.
@@ -102,6 +122,7 @@ final class ConvolutionWeight: PackedWeight {
   /// In float32 or halves, for Winograd's transforms: the same where products are not made in bfloat16.
   private let plain: OnDemand<Panels>
   private let transformed: OnDemand<Tensor>
+  private let backward: OnDemand<ConvolutionWeight>
 
   /// - Parameter weight: `[out, in, kh, kw]`
   init(_ weight: WeightValues) {
@@ -112,6 +133,7 @@ final class ConvolutionWeight: PackedWeight {
     self.plain = plain
     packed = weight.inBFloat16 ? OnDemand { Panels(transposing: weight.read(), .bfloat) } : plain
     transformed = OnDemand { plain.value.transformedForWinograd() }
+    backward = OnDemand { ConvolutionWeight(weight.turned) }
   }
 
   convenience init(_ values: Tensor) { self.init(WeightValues(values)) }
@@ -134,7 +156,11 @@ final class ConvolutionWeight: PackedWeight {
   /// Winograd's transform of the whole weight, for those that keep it: `[panels, 36, in, panel width]`.
   var winograd: Tensor { transformed.value }
 
+  /// The weight of the convolution that takes gradients back (`WeightValues.turned`).
+  var turned: ConvolutionWeight { stored.isKeptForTheWayBack ? backward.value : backward.anew }
+
   func release() {
+    backward.release()
     packed.release()
     plain.release()
     transformed.release()

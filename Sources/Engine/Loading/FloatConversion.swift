@@ -47,9 +47,10 @@ enum FloatConversion {
   /// The largest of `count` numbers of 2 or 4 bytes, read as integers without the sign bit.
   private static func largestBits(_ source: UnsafeRawPointer, _ count: Int, size: Int) -> UInt32 {
     let found = Atomic<UInt32>(0)
-    let largest = size == 2 ? Kernel.table.largest_bits16 : Kernel.table.largest_bits32
+    let kernel = Kernel.table
     parallel(count, grain: 1 << 16) { range in
-      found.max(largest?(source + range.lowerBound * size, range.count) ?? 0, ordering: .relaxed)
+      let part = source + range.lowerBound * size
+      found.max(size == 2 ? kernel.largest_bits16(part, range.count) : kernel.largest_bits32(part, range.count), ordering: .relaxed)
     }
     return found.load(ordering: .relaxed)
   }

@@ -32,7 +32,9 @@ public struct Cost: Sendable, Equatable {
 
   fileprivate mutating func convolution(_ area: Area, _ input: Int, _ output: Int, isStrided: Bool = false) {
     linear(area.count, 9 * input, output)
-    if !isStrided, Winograd.keeps(input, output), Winograd.pays(height: area.height, width: area.width, input: input, output: output) {
+    if !isStrided, Winograd.keeps(Winograd.Tile(height: area.height, width: area.width), input, output),
+      Winograd.pays(height: area.height, width: area.width, input: input, output: output)
+    {
       transformedWeights += Double(36 * input * output)
     }
   }

@@ -8,8 +8,8 @@ extension Tensor {
     let leaf = weight.recorded
     return out.recorded(from: [self, leaf, bias, residual]) { g in
       [
-        self.node == nil ? nil : g.convolutionInputGradient(self.shape, weight.values.detached, stride, padding),
-        leaf?.node == nil ? nil : self.convolutionWeightGradient(g, weight.values.shape, stride, padding),
+        self.node == nil ? nil : g.convolutionInputGradient(self.shape, weight, stride, padding),
+        leaf.flatMap { $0.node == nil ? nil : self.convolutionWeightGradient(g, $0.shape, stride, padding) },
         bias.flatMap { $0.node == nil ? nil : $0.shape.rank == 2 ? g.blockSums(blocks: $0.shape[0]) : g.columnSums() },
         residual?.node == nil ? nil : g,
       ]
@@ -25,22 +25,22 @@ extension Tensor {
   }
 
   /// The gradient of the picture `[n, h, w, in]` for self the gradient of the result.
-  private func convolutionInputGradient(_ input: Shape, _ weight: Tensor, _ stride: Int, _ padding: Padding) -> Tensor {
-    let (kh, kw) = (weight.shape[2], weight.shape[3])
+  private func convolutionInputGradient(_ input: Shape, _ weight: ConvolutionWeight, _ stride: Int, _ padding: Padding) -> Tensor {
+    let (kh, kw) = weight.kernel
     if stride == 1 {
       // A convolution with the kernel turned by 180 degrees and inputs and outputs exchanged.
       let (p, q) = (kh - 1, kw - 1)
       var turned = Padding(0)
       (turned.top, turned.left, turned.bottom, turned.right) = (p - padding.top, q - padding.left, p - padding.bottom, q - padding.right)
       if [turned.top, turned.left, turned.bottom, turned.right].allSatisfy({ $0 >= 0 }) {
-        return trainingConv2d(ConvolutionWeight(weight.turnedKernel()), nil, padding: turned)
+        return trainingConv2d(weight.turned, nil, padding: turned)
       }
     }
-    return scattered(input, weight, stride, padding)
+    return scattered(input, weight.values, stride, padding)
   }
 
   /// `[out, in, kh, kw]` as `[in, out, kh, kw]`, turned by 180 degrees.
-  private func turnedKernel() -> Tensor {
+  func turnedKernel() -> Tensor {
     let (o, i, k) = (shape[0], shape[1], shape[2] * shape[3])
     let out = Tensor(uninitialized: [i, o, shape[2], shape[3]])
     let (source, target) = (data, out.storage.pointer)

@@ -4,7 +4,7 @@ extension Tensor {
   func recordedLinear(_ weight: LinearWeight, _ bias: Tensor?) -> Tensor {
     let out = withoutRecording { linear(weight, bias) }
     let leaf = weight.recorded
-    return out.recorded(from: [self, leaf, bias]) { g in self.linearGradients(g, leaf ?? weight.values, bias) }
+    return out.recorded(from: [self, leaf, bias]) { g in self.linearGradients(g, weight, leaf, bias) }
   }
 
   /// `self + x W^T + b` with the way back.
@@ -13,20 +13,21 @@ extension Tensor {
     withoutRecording { out.addLinear(x, weight, bias) }
     let leaf = weight.recorded
     return out.recorded(from: [self, x, leaf, bias]) { g in
-      [self.node == nil ? nil : g] + x.linearGradients(g, leaf ?? weight.values, bias)
+      [self.node == nil ? nil : g] + x.linearGradients(g, weight, leaf, bias)
     }
   }
 
   /// Gradients of the input, the weight and the bias of `linear` for self as its input.
-  private func linearGradients(_ g: Tensor, _ weight: Tensor, _ bias: Tensor?) -> [Tensor?] {
-    let (m, n, k) = (shape.rows, weight.shape[0], weight.shape[1])
+  /// - Parameter leaf: the weight as a gradient is asked for it.
+  private func linearGradients(_ g: Tensor, _ weight: LinearWeight, _ leaf: Tensor?, _ bias: Tensor?) -> [Tensor?] {
+    let (m, n, k) = (shape.rows, weight.output, weight.input)
     var dx: Tensor?
     if node != nil {
       let out = Tensor(uninitialized: shape)
-      parallelProduct(m, g.data, n, Panels(weight), bias: nil, adds: false, out.storage.pointer, k)
+      parallelProduct(m, g.data, n, weight.backwardPanels, bias: nil, adds: false, out.storage.pointer, k)
       dx = out
     }
-    let dw = weight.node == nil ? nil : g.transposedProduct(self, m, n, k)
+    let dw = leaf?.node == nil ? nil : g.transposedProduct(self, m, n, k)
     withExtendedLifetime((g, weight)) {}
     return [dx, dw, bias?.node == nil ? nil : g.columnSums()]
   }

@@ -1,16 +1,36 @@
 import Kernels
 
-/// 3x3 convolutions with a quarter of the multiplications: Winograd's F(4x4, 3x3) (Lavin and Gray 2016).
+/// 3x3 convolutions with a quarter of the multiplications or a fifth: Winograd's F(4x4, 3x3) and F(6x6, 3x3) (Lavin and Gray 2016).
 ///
 /// Tiles of 6x6 pixels are transformed, multiplied by the transformed weights, 36 matrix products over the channels, and transformed back to 4x4 results
 /// each. A thread does a panel of output channels from its weights to its results, so that neither the products nor, where they are large, the transformed
-/// weights of all channels ever exist. Single precision loses about two more bits than in the direct sum (see winograd.inc).
+/// weights of all channels ever exist. Single precision loses about two more bits than in the direct sum (see winograd_points.inc).
+///
+/// Large pictures, which are a decoder's, are taken in tiles of 8x8 pixels: 64 products for 6x6 results, and another two bits.
 ///
 /// Behind a doubling by nearest neighbours it is four convolutions of 2x2 weights over the small picture, by F(4x4, 2x2): 25 products for 4x4 results, and
 /// the large picture never exists (see winograd_doubled.inc).
 enum Winograd {
-  /// Tiles of 4x4 results in a picture.
-  static func tiles(_ height: Int, _ width: Int) -> Int { (height + 3) / 4 * ((width + 3) / 4) }
+  /// The size of tiles.
+  enum Tile {
+    /// 6x6 pixels for 4x4 results.
+    case small
+    /// 8x8 pixels for 6x6 results.
+    case wide
+
+    /// The edge of what comes out of it.
+    var results: Int { self == .small ? 4 : 6 }
+    /// Numbers of a transformed tile, and so products.
+    var matrices: Int { (results + 2) * (results + 2) }
+
+    /// Wide ones where the picture is large: the weights, transformed anew for some tiles at a time, then cost little, and few results lie beyond the edge.
+    init(height: Int, width: Int) { self = min(height, width) >= 96 ? .wide : .small }
+  }
+
+  /// Tiles in a picture.
+  static func tiles(_ height: Int, _ width: Int, _ tile: Tile = .small) -> Int {
+    (height + tile.results - 1) / tile.results * ((width + tile.results - 1) / tile.results)
+  }
 
   /// Whether it computes this kind of convolution.
   static func isFor(_ kernel: (height: Int, width: Int), _ stride: Int, _ padding: Padding) -> Bool {
@@ -21,7 +41,7 @@ enum Winograd {
   /// - Parameter inBFloat16: patches would be multiplied in bfloat16: at twice the rate, where there is an instruction for it.
   static func pays(height: Int, width: Int, input: Int, output: Int, inBFloat16: Bool = false) -> Bool {
     guard input % 16 == 0, output % 16 == 0 else { return false }
-    return tiles(height, width) >= (inBFloat16 && Kernel.hasBFloat16 ? 64 : keeps(input, output) ? 4 : 16)
+    return tiles(height, width) >= (inBFloat16 && Kernel.hasBFloat16 ? 64 : keeps(.small, input, output) ? 4 : 16)
   }
 
   /// Whether it is faster to convolve a picture of this size, doubled, without doubling it.
@@ -35,10 +55,14 @@ enum Winograd {
   }
 
   /// Whether the transformed weights are kept: they are small, and meet few tiles in each pass.
-  static func keeps(_ input: Int, _ output: Int) -> Bool { input * output <= 1 << 16 }
+  static func keeps(_ tile: Tile, _ input: Int, _ output: Int) -> Bool { tile == .small && input * output <= 1 << 16 }
 
-  /// Tiles transformed at a time: at most 6 MiB of them, which the last-level cache holds beside the weights and what else runs on the machine.
-  fileprivate static func block(_ input: Int, _ matrices: Int) -> Int { max(64, min(128, (3 << 19) / (matrices * input))) }
+  /// Tiles transformed at a time: at most 6 MiB of them, which the last-level cache holds beside the weights and what else runs on the machine; but as many as
+  /// the transforms of their weights are worth.
+  fileprivate static func block(_ input: Int, _ matrices: Int) -> Int {
+    let (least, most) = matrices == Tile.wide.matrices ? (48, 64) : (64, 128)
+    return max(least, min(most, (3 << 19) / (matrices * input)))
+  }
 }
 
 extension Tensor {
@@ -52,13 +76,20 @@ extension Tensor {
     var out = residual ?? Tensor(uninitialized: [n, h, w, cout])
     precondition(out.shape == [n, h, w, cout], "conv2d: residual \(out.shape), result [\(n), \(h), \(w), \(cout)]")
     let (source, target) = (data, out.mutableData())
-    let kept = Winograd.keeps(cin, cout) ? weight.winograd : nil
-    inTiles(images: n, tiles: Winograd.tiles(h, w), panels, input: cin, matrices: 36, kept: kept) { image, tiles, zeros, v, matrix in
-      kernel.winograd_input(source + image * h * w * cin, h, w, cin, tiles.lowerBound, tiles.upperBound, zeros, v, matrix)
+    let tile = Winograd.Tile(height: h, width: w)
+    let kept = Winograd.keeps(tile, cin, cout) ? weight.winograd : nil
+    let transforms = tile == .small ? kernel.small_tiles : kernel.wide_tiles
+    inTiles(
+      images: n, tiles: Winograd.tiles(h, w, tile), panels, input: cin, matrices: tile.matrices, kept: kept
+    ) { image, tiles, zeros, v, matrix in
+      transforms.input(source + image * h * w * cin, h, w, cin, tiles.lowerBound, tiles.upperBound, zeros, v, matrix)
     } weights: { panel, channels, u, matrix in
-      panels.kernels.winograd_weights(panel, cin, channels.lowerBound, channels.upperBound, u, matrix)
+      switch tile {
+      case .small: panels.kernels.winograd_weights(panel, cin, channels.lowerBound, channels.upperBound, u, matrix)
+      case .wide: panels.kernels.wide_weights(panel, cin, channels.lowerBound, channels.upperBound, u, matrix)
+      }
     } output: { image, tiles, panel, m, matrix in
-      kernel.winograd_output(
+      transforms.output(
         m, matrix, width, h, w, min(width, cout - panel * width), tiles.lowerBound, tiles.upperBound,
         bias.map { $0.data + (perImage ? image * cout : 0) + panel * width }, adds, target + image * h * w * cout + panel * width, cout)
     }
@@ -110,8 +141,8 @@ private func inTiles(
 ) {
   let (kernel, width) = (Kernel.table, Panels.width)
   let block = min(Winograd.block(cin, matrices), n * tiles)
-  // Input channels whose transformed weights, for one panel of output channels, stay in the second-level cache.
-  let depth = kept == nil ? min(cin, max(16, (96 << 10) / (matrices * width))) : cin
+  // Input channels whose transformed weights, for one panel of output channels, stay in the second-level cache; with fewer the products lose more.
+  let depth = kept == nil ? min(cin, max(128, (96 << 10) / (matrices * width))) : cin
   // From one matrix to the next. They are written and read side by side, and sizes are mostly powers of two: a cache line more keeps them from all falling
   // on the same few places of the first-level cache.
   let (tileMatrix, weightMatrix, productMatrix) = (block * cin + 16, depth * width + 16, block * width + 16)
@@ -189,7 +220,7 @@ extension Winograd {
       let count = min(block, n * tiles - first)
       parallel(count, grain: max(1, 8192 / (36 * (cin + cout)))) { range in
         pieces(first, range, tiles: tiles) { row, image, part in
-          kernel.winograd_input(x.data + image * h * w * cin, h, w, cin, part.lowerBound, part.upperBound, zeros, v + row * cin, before)
+          kernel.small_tiles.input(x.data + image * h * w * cin, h, w, cin, part.lowerBound, part.upperBound, zeros, v + row * cin, before)
           kernel.winograd_result_gradient(
             g.data + image * h * w * cout, h, w, cout, part.lowerBound, part.upperBound, m + row * cout, behind)
         }

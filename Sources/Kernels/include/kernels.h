@@ -18,9 +18,18 @@ typedef struct {
   // Winograd's transform of one panel of a 3x3 convolution, [9, in, panel_width], for the input channels from..<to: 36 matrices [to - from, panel_width]; see
   // winograd_weights.inc
   void (*winograd_weights)(const void *b, size_t in, size_t from, size_t to, float *u, size_t matrix);
+  // The same for tiles of 8x8 pixels: 64 matrices
+  void (*wide_weights)(const void *b, size_t in, size_t from, size_t to, float *u, size_t matrix);
   // The same for the position (down, right) in a doubled picture: 25 matrices; see winograd_doubled_weights.inc
   void (*doubled_weights)(const void *b, size_t in, size_t down, size_t right, size_t from, size_t to, float *u, size_t matrix);
 } sdl_panels;
+
+// Winograd's transforms of pictures; see winograd.inc.
+typedef struct {
+  void (*input)(const float *x, size_t h, size_t w, size_t c, size_t from, size_t to, const float *zeros, float *v, size_t matrix);
+  void (*output)(const float *m, size_t matrix, size_t ldm, size_t h, size_t w, size_t c, size_t from, size_t to, const float *bias, int adds, float *y,
+                 size_t ldy);
+} sdl_tiles;
 
 typedef struct {
   // x[i] = silu(x[i]) = x / (1 + exp(-x))
@@ -74,10 +83,8 @@ typedef struct {
   // Both sides rounded to bfloat16, see bfloat.inc: panels of pairs, [panels, (k + 1) / 2, panel_width] of 32 bits. Winograd's transforms have none.
   sdl_panels bfloat;
 
-  // 3x3 convolutions by Winograd's algorithm; see winograd.inc.
-  void (*winograd_input)(const float *x, size_t h, size_t w, size_t c, size_t from, size_t to, const float *zeros, float *v, size_t matrix);
-  void (*winograd_output)(const float *m, size_t matrix, size_t ldm, size_t h, size_t w, size_t c, size_t from, size_t to, const float *bias,
-                          int adds, float *y, size_t ldy);
+  // 3x3 convolutions by Winograd's algorithm: tiles of 6x6 pixels for 4x4 results, and of 8x8 for 6x6.
+  sdl_tiles small_tiles, wide_tiles;
   // The same behind a doubling by nearest neighbours; see winograd_doubled.inc.
   void (*doubled_input)(const float *x, size_t h, size_t w, size_t c, size_t down, size_t right, size_t from, size_t to, const float *zeros, float *v,
                         size_t matrix);
