@@ -11,6 +11,8 @@ import Testing
       let backdrops: [Float]
       /// Noun, cells, colour, x, y.
       let parts: [[Double]]
+      /// Cells of each part's pieces.
+      let pieces: [[Int]]
       let backdrop: Int
       /// First, second, then whether left, right, above and below hold.
       let relations: [[Int]]
@@ -32,6 +34,7 @@ import Testing
         width: golden.width)
       #expect(judged.backdrop == Judgement.Backdrop.all[one.backdrop])
       try #require(judged.parts.count == one.parts.count)
+      #expect(judged.parts.map(\.pieces) == one.pieces)
       for (part, expected) in zip(judged.parts, one.parts) {
         #expect(part.noun == Noun.allCases[Int(expected[0])] && part.cells == Int(expected[1]))
         #expect(part.colour == ObjectColour.allCases[Int(expected[2])])
@@ -130,6 +133,17 @@ import Testing
     #expect(right.counts[.exactly]?.total == 60 && doubled.counts[.exactly]?.hits == 0 && doubled.counts[.count]?.hits == 0)
     #expect(doubled.counts[.noun]?.value == 1 && doubled.counts[.colour]?.value == 1)
     #expect(missing.counts[.exactly]?.hits == 0 && missing.counts[.count]?.hits == 0 && missing.counts[.noun]?.value == 1)
+  }
+
+  /// Two of a noun that touch are two when their colours differ, and cannot be told apart when they do not.
+  @Test(arguments: [Noun.square, .cat, .mushroom, .fish]) func touchingThings(_ noun: Noun) throws {
+    func pieces(_ colours: [ObjectColour]) throws -> Int? {
+      var scene = Scene.sample(seed: 3, index: 1, showing: colours.map { (noun, $0) })
+      for i in 0..<2 { (scene.objects[i].x, scene.objects[i].y, scene.objects[i].r, scene.objects[i].rot) = (i == 0 ? 23 : 41, 32, 12, 0) }
+      return try Self.perfect(scene).part(noun)?.pieces.count
+    }
+    #expect(try pieces([.blue, .red]) == 2)
+    #expect(try pieces([.blue, .blue]) == 1)
   }
 
   /// The radius comes out of the area for every noun, from the smallest to the largest, and the middle of every range is of its size.

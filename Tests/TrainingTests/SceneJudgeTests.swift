@@ -105,11 +105,21 @@ import Testing
 
   /// Labels lie where the things are, examples are a function of their step, and some steps of training bring the loss down.
   @Test func training() throws {
-    let objective = JudgeObjective(Self.small, seed: 5)
+    let vae = try StableDiffusion().vae
+    let objective = JudgeObjective(Self.small, vae: vae, seed: 5)
     let (a, again, next) = (
       try objective.examples(step: 2, batch: 6), try objective.examples(step: 2, batch: 6), try objective.examples(step: 3, batch: 6)
     )
     #expect(a.pictures.array == again.pictures.array && a.nouns == again.nouns && a.pictures.array != next.pictures.array)
+    // Half of the pictures have been through the autoencoder, the others are the same as without it.
+    func rows(decoded: Double) throws -> [[Float]] {
+      let pictures = try JudgeObjective(Self.small, .init(decoded: decoded), vae: vae, seed: 5).examples(step: 0, batch: 24).pictures
+      return (0..<24).map { pictures.slice($0..<$0 + 1).array }
+    }
+    let (none, half, all) = (try rows(decoded: 0), try rows(decoded: 0.5), try rows(decoded: 1))
+    #expect(zip(none, all).allSatisfy { $0 != $1 })
+    let (drawn, back) = (zip(half, none).count { $0 == $1 }, zip(half, all).count { $0 == $1 })
+    #expect(drawn + back == 24 && (6...18).contains(back), "\(drawn), \(back)")
     for i in 0..<6 {
       let scene = Scene.sample(seed: 5, index: 12 + i, heldOut: .allowed)
       let cells = Set(a.nouns[i * 1024..<(i + 1) * 1024])

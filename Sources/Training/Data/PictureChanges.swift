@@ -20,14 +20,21 @@ extension Picture {
     let angle = degrees * .pi / 180
     let (cosine, sine) = (cos(angle) / factor, sin(angle) / factor)
     let (centreX, centreY) = (Double(width - 1) / 2, Double(height - 1) / 2)
+    return resampled { x, y in
+      let (dx, dy) = (x - centreX, y - centreY)
+      return (centreX + cosine * dx + sine * dy, centreY - sine * dx + cosine * dy)
+    }
+  }
+
+  /// Each pixel from another place; beyond the edges the picture goes on mirrored. Bilinear.
+  /// - Parameter place: where the pixel at (x, y) comes from.
+  func resampled(_ place: (_ x: Double, _ y: Double) -> (x: Double, y: Double)) -> Picture {
     var out = [UInt8](repeating: 0, count: pixels.count)
     for y in 0..<height {
       for x in 0..<width {
-        let (dx, dy) = (Double(x) - centreX, Double(y) - centreY)
-        let sourceX = centreX + cosine * dx + sine * dy
-        let sourceY = centreY - sine * dx + cosine * dy
-        let (left, top) = (sourceX.rounded(.down), sourceY.rounded(.down))
-        let (u, v) = (sourceX - left, sourceY - top)
+        let source = place(Double(x), Double(y))
+        let (left, top) = (source.x.rounded(.down), source.y.rounded(.down))
+        let (u, v) = (source.x - left, source.y - top)
         let (x0, x1) = (Self.reflected(Int(left), width), Self.reflected(Int(left) + 1, width))
         let (y0, y1) = (Self.reflected(Int(top), height), Self.reflected(Int(top) + 1, height))
         for c in 0..<3 {
@@ -42,7 +49,7 @@ extension Picture {
   }
 
   /// `d c b a | a b c d | d c b a`.
-  private static func reflected(_ i: Int, _ count: Int) -> Int {
+  static func reflected(_ i: Int, _ count: Int) -> Int {
     let period = 2 * count
     let place = ((i % period) + period) % period
     return place < count ? place : period - 1 - place

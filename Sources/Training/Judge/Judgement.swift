@@ -12,7 +12,7 @@ public struct Judgement: Sendable, Equatable {
     /// Centre of gravity, in cells; y points down.
     public let x: Double
     public let y: Double
-    /// Cells of each of its pieces, the largest first: cells that share a side belong together. Those below `smallestPiece` are left out.
+    /// Cells of each of its pieces (`Pieces`), the largest first. Those below `smallestPiece` are left out.
     public let pieces: [Int]
   }
 
@@ -52,6 +52,7 @@ public struct Judgement: Sendable, Equatable {
     self.cells = cells
     var owned = [[Int]](repeating: [], count: nouns.count)
     for i in 0..<cells { owned[Self.largest(nouns.map { Double($0[i]) })].append(i) }
+    let shades = Array(colours.dropFirst())
     parts = Noun.allCases.enumerated().compactMap { k, noun in
       let own = owned[k + 1]
       guard own.count >= Self.fewestCells else { return nil }
@@ -63,28 +64,9 @@ public struct Judgement: Sendable, Equatable {
       return Part(
         noun: noun, cells: own.count, colour: ObjectColour.allCases[Self.largest(shares)],
         x: Double(own.reduce(0) { $0 + $1 % width }) / Double(own.count), y: Double(own.reduce(0) { $0 + $1 / width }) / Double(own.count),
-        pieces: Self.pieces(of: own, width: width, smallest: Self.smallestPiece * Double(cells)))
+        pieces: Pieces.sizes(of: own, colours: shades, width: width, smallest: Self.smallestPiece * Double(cells)))
     }
     backdrop = Backdrop.all[Self.largest(backdrops.map(Double.init))]
-  }
-
-  /// Sizes of the connected pieces of a set of cells.
-  private static func pieces(of own: [Int], width: Int, smallest: Double) -> [Int] {
-    var left = Set(own)
-    var sizes: [Int] = []
-    for start in own where left.remove(start) != nil {
-      var size = 1
-      var pending = [start]
-      while let cell = pending.popLast() {
-        let x = cell % width
-        for near in [x > 0 ? cell - 1 : -1, x + 1 < width ? cell + 1 : -1, cell - width, cell + width] where left.remove(near) != nil {
-          size += 1
-          pending.append(near)
-        }
-      }
-      sizes.append(size)
-    }
-    return sizes.filter { Double($0) >= smallest }.sorted(by: >)
   }
 
   public func part(_ noun: Noun) -> Part? { parts.first { $0.noun == noun } }

@@ -48,6 +48,13 @@ public struct SceneScores: Sendable, Equatable {
     }
   }
 
+  /// Questions that one picture does not answer right, of those that it is asked.
+  public static func wrong(_ judged: Judgement, asked scene: Scene, told: Scene.Told? = nil) -> [Question] {
+    var one = SceneScores()
+    one.add(judged, asked: scene, told: told)
+    return Question.allCases.filter { one.counts[$0]?.hits == 0 }
+  }
+
   private mutating func note(_ question: Question, _ isRight: Bool) {
     counts[question, default: Proportion(0, of: 0)].add(isRight)
   }

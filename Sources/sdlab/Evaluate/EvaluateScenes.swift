@@ -122,14 +122,18 @@ struct SceneStudy {
   let examination: SceneExamination
   /// The first pictures of each group, with what the judge says of them.
   let shown: [(group: SceneTable.Group, pictures: [Shown])]
+  /// The first of each group in which something is not as it was asked for.
+  let wrong: [(group: SceneTable.Group, pictures: [Shown])]
 
   struct Shown {
     let prompt: String
     let picture: Picture
     let judged: Judgement
+    /// Questions that the picture does not answer right.
+    let wrong: [SceneScores.Question]
   }
 
-  private static let shownPerGroup = 6
+  private static let (shownPerGroup, wrongPerGroup) = (6, 12)
 
   init(_ verb: EvaluateScenes, _ model: StableDiffusion, _ judge: SceneJudge) throws {
     (self.verb, source) = (verb, model.source)
@@ -140,7 +144,7 @@ struct SceneStudy {
     let captions = scenes.map { $0.caption() }
     var bar = ProgressBar("making pictures", total: verb.prompts, quiet: verb.report.quiet)
     var table = SceneTable()
-    var shown: [SceneTable.Group: [Shown]] = [:]
+    var (shown, wrong): ([SceneTable.Group: [Shown]], [SceneTable.Group: [Shown]]) = ([:], [:])
     for first in stride(from: 0, to: verb.prompts, by: verb.batch) {
       let range = first..<min(first + verb.batch, verb.prompts)
       let request = GenerationRequest(
@@ -154,15 +158,17 @@ struct SceneStudy {
       for (i, judged) in zip(range, judgements) {
         table.add(judged, asked: scenes[i], told: told[i])
         let group = SceneTable.Group(scenes[i])
-        if shown[group, default: []].count < Self.shownPerGroup {
-          shown[group, default: []].append(
-            Shown(prompt: captions[i], picture: Picture(decoded, index: i - range.lowerBound), judged: judged))
-        }
+        let one = Shown(
+          prompt: captions[i], picture: Picture(decoded, index: i - range.lowerBound), judged: judged,
+          wrong: SceneScores.wrong(judged, asked: scenes[i], told: told[i]))
+        if shown[group, default: []].count < Self.shownPerGroup { shown[group, default: []].append(one) }
+        if !one.wrong.isEmpty, wrong[group, default: []].count < Self.wrongPerGroup { wrong[group, default: []].append(one) }
       }
       bar.advance(by: range.count)
     }
     self.table = table
     self.shown = SceneTable.Group.allCases.compactMap { group in shown[group].map { (group, $0) } }
+    self.wrong = SceneTable.Group.allCases.compactMap { group in wrong[group].map { (group, $0) } }
     examination = try SceneExamination(judge, scenes: scenes, told: told, vae: model.vae, side: width, quiet: verb.report.quiet)
   }
 

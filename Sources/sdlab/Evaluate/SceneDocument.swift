@@ -34,7 +34,7 @@ extension SceneStudy {
     Report(
       title: "What pictures of scenes show",
       lead: "\(grouped(verb.prompts)) prompts of the scenes' grammar, drawn by \(name) and judged by a network that knows the scenes.",
-      sections: [try scoreSection(), try pictureSection(), try againSection(seconds)])
+      sections: [try scoreSection(), try pictureSection(), try wrongSection(), try againSection(seconds)].compactMap { $0 })
   }
 
   private func scoreSection() throws -> Report.Section {
@@ -60,24 +60,35 @@ extension SceneStudy {
   }
 
   private func pictureSection() throws -> Report.Section {
-    let columns = shown.map(\.pictures.count).max() ?? 0
-    let cells = try shown.map { group, pictures -> [Report.ImageGrid.Cell?] in
+    Report.Section(
+      title: "The first pictures", shows: "The first pictures of each group, with their prompts and what the judge reads off them.",
+      limits: "They are the first, neither the best nor the worst.", parts: [try grid(shown)])
+  }
+
+  /// Nil when every picture is as it was asked for.
+  private func wrongSection() throws -> Report.Section? {
+    guard !wrong.isEmpty else { return nil }
+    return Report.Section(
+      title: "Where pictures go wrong",
+      shows: "The first pictures of each group that are not as they were asked for, with what the judge reads off them and what is wrong.",
+      limits: "Some of the mistakes are the judge's own: look at the picture before you believe either.", parts: [try grid(wrong)])
+  }
+
+  private func grid(_ groups: [(group: SceneTable.Group, pictures: [Shown])]) throws -> Report.ImageGrid {
+    let columns = groups.map(\.pictures.count).max() ?? 0
+    let cells = try groups.map { group, pictures -> [Report.ImageGrid.Cell?] in
       try (0..<columns).map { i in
         guard i < pictures.count else { return nil }
         let one = pictures[i]
+        let wrong = one.wrong.isEmpty ? "" : "; wrong: \(one.wrong.map(\.rawValue).joined(separator: ", "))"
         return .init(
-          try Report.Picture(RGBImage(one.picture), alt: "made of “\(one.prompt)”, judged as \(one.judged.words)"),
-          value: "\(one.prompt) → \(one.judged.words)")
+          try Report.Picture(RGBImage(one.picture), alt: "made of “\(one.prompt)”, judged as \(one.judged.words)\(wrong)"),
+          value: "\(one.prompt) → \(one.judged.words)\(wrong)")
       }
     }
-    return Report.Section(
-      title: "The first pictures", shows: "The first pictures of each group, with their prompts and what the judge reads off them.",
-      limits: "They are the first, neither the best nor the worst.",
-      parts: [
-        Report.ImageGrid(
-          title: "Pictures", columnAxis: "", rowAxis: "prompts",
-          modes: [.init(columnLabels: (1...max(1, columns)).map { "\($0)" }, rowLabels: shown.map(\.group.words), rows: cells)])
-      ])
+    return Report.ImageGrid(
+      title: "Pictures", columnAxis: "", rowAxis: "prompts",
+      modes: [.init(columnLabels: (1...max(1, columns)).map { "\($0)" }, rowLabels: groups.map(\.group.words), rows: cells)])
   }
 
   private func againSection(_ seconds: Double) throws -> Report.Section {

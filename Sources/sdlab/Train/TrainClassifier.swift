@@ -9,7 +9,7 @@ struct TrainClassifier: ParsableCommand {
     commandName: "classifier",
     abstract: "Train the judge of the scenes world: a network that says what is where in a picture.",
     discussion: """
-      A small segmentation network, on scenes of all combinations, held-out ones too, that are drawn as it goes. `sdlab evaluate scenes` asks it what a model's pictures show. \
+      A small segmentation network, on scenes of all combinations, held-out ones too, that are drawn as it goes; half of them go through the small model's autoencoder first. `sdlab evaluate scenes` asks it what a model's pictures show. \
       Its card says how often it is right on scenes that it has not seen, as they are drawn and as they come back from the small model's autoencoder.
 
       Examples:
@@ -29,6 +29,12 @@ struct TrainClassifier: ParsableCommand {
   @Option(help: ArgumentHelp("Unseen scenes that the card's numbers are measured on, 40 to 100000.", valueName: "n"))
   var test = 2000
 
+  @Option(
+    help: ArgumentHelp(
+      "Share of the pictures that go through the autoencoder of the model that comes with sdlab before they are shown, 0 to 1.",
+      valueName: "share"))
+  var decoded = JudgeObjective.Settings().decoded
+
   @Flag(help: "Write the model's weights in half precision.") var half = false
   @Flag(help: "Compute and write nothing; say what it would take.") var dryRun = false
 
@@ -43,13 +49,18 @@ struct TrainClassifier: ParsableCommand {
     guard (4...512).contains(width), width % 4 == 0 else {
       throw InputError(.usage, "--width \(width): expected a multiple of 4 from 4 to 512")
     }
+    guard (0...1).contains(decoded) else { throw InputError(.usage, "--decoded \(decoded): expected 0 to 1") }
     guard (40...100_000).contains(test) else { throw InputError(.usage, "--test \(test): expected 40 to 100000") }
     if dryRun { return try plan(settings) }
     try ClassifierTraining(self, settings).run()
   }
 
+  fileprivate func objective() throws -> JudgeObjective {
+    JudgeObjective(SceneJudge.config(width: width), .init(decoded: decoded), vae: try StableDiffusion().vae, seed: dataSeed)
+  }
+
   private func plan(_ settings: TrainerSettings) throws {
-    let objective = JudgeObjective(SceneJudge.config(width: width), seed: dataSeed)
+    let objective = try objective()
     let trainer = Trainer(SegmentationNet.parameters(objective.config).initialised(seed: settings.seed), settings)
     let best = try trainer.secondsPerStep { try objective.loss($0, step: $1, batch: settings.batch) }
     try TrainingPlan(trained: trainer.parameters.count, steps: settings.steps, secondsPerStep: best).print(
@@ -78,7 +89,7 @@ private struct ClassifierTraining {
 
   init(_ verb: TrainClassifier, _ settings: TrainerSettings) throws {
     (self.verb, self.settings) = (verb, settings)
-    objective = JudgeObjective(SceneJudge.config(width: verb.width), seed: verb.dataSeed)
+    objective = try verb.objective()
     folder = try TrainingFolder(
       URL(fileURLWithPath: verb.training.output),
       Record(
@@ -118,7 +129,7 @@ private struct ClassifierTraining {
     // Measured on what was written: rounding counts.
     let judge = try SceneJudge(folder: atomic.temporary)
     let test = try SceneExamination(
-      judge, scenes: SceneExamination.balanced(verb.test, seed: verb.dataSeed &+ 2), vae: StableDiffusion().vae, quiet: verb.report.quiet)
+      judge, scenes: SceneExamination.balanced(verb.test, seed: verb.dataSeed &+ 2), vae: objective.vae, quiet: verb.report.quiet)
     try AtomicFile.write(Data(card(trainer, outcome.lines, test).utf8), to: atomic.temporary.appendingPathComponent("README.md"))
     try atomic.commit()
     guard verb.report.json else { return try StandardOutput.line(place.relativePath) }
@@ -142,7 +153,7 @@ private struct ClassifierTraining {
       | --- | --- |
       | network | three levels of \(verb.width), \(2 * verb.width) and \(4 * verb.width) channels, group norms and SiLU; \(grouped(trainer.parameters.count)) parameters\(verb.half ? ", in half precision" : "") |
       | data | \(grouped(trainer.step * settings.batch)) scenes of seed \(verb.dataSeed), all combinations, held-out ones too, each seen once |
-      | changes | light, contrast and saturation by up to \(decimal(100 * o.jitter, 0)) %, softened in \(decimal(100 * o.blur, 0)) %, noise of a deviation up to \(decimal(o.noise, 2)) |
+      | changes | pixels shifted in waves by up to \(decimal(o.bend, 1)), \(decimal(100 * o.decoded, 0)) % through the autoencoder of the model that comes with sdlab; light, contrast and saturation by up to \(decimal(100 * o.jitter, 0)) %, softened in \(decimal(100 * o.blur, 0)) %, blurred in places by up to \(decimal(100 * o.smudge, 0)) %, noise of a deviation up to \(decimal(o.noise, 2)) |
       | objective | cross entropy of nouns (background half) and colours, and 0.3 of the settings' |
       | optimiser | \(settings.optimiser.rawValue), rate \(settings.rate) after \(settings.warmUp) steps, then half a cosine; decay \(settings.decay), gradients clipped at \(settings.clip); moving average, factor \(settings.average) |
       | loss | \(decimal(TrainingLoop.recent(lines), 4)) in training (mean of the last steps), \(lines.last?.validation.map { decimal($0, 4) } ?? "unknown") on scenes as they are drawn |

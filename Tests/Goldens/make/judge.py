@@ -9,6 +9,7 @@ import pathlib
 
 import numpy as np
 import torch
+from scipy.ndimage import binary_dilation, label
 from scipy.stats import binomtest
 
 folder = pathlib.Path(__file__).resolve().parent.parent / "judge"
@@ -17,16 +18,44 @@ NOUNS, COLOURS, BACKDROPS, SIDE, FEWEST = 16, 9, 11, 12, 8
 random = np.random.default_rng(6)
 
 
+def parted(piece, colours):
+    """Two pieces when it has two colours, each with a quarter of its cells and nine tenths of those in one place."""
+    counts = np.bincount(colours.argmax(0)[piece], minlength=COLOURS)
+    kept = np.flatnonzero(counts >= 0.25 * piece.sum())
+    if len(kept) != 2:
+        return [piece]
+    nearer = kept[colours[kept].argmax(0)]
+    two = [piece & (nearer == c) for c in kept]
+    whole = all(np.bincount(label(part)[0][part]).max() >= 0.9 * part.sum() for part in two)
+    return two if whole else [piece]
+
+
+def sizes(own, colours):
+    """Cells of each thing of a noun: pieces of cells that share a side, those of one colour taken together when one cell lies between them; of at least 1.2 % of the picture."""
+    numbers, count = label(own)
+    pieces = [part for i in range(count) for part in parted(numbers == i + 1, colours)]
+    colour = [int(np.bincount(colours.argmax(0)[piece], minlength=COLOURS).argmax()) for piece in pieces]
+    things = list(range(len(pieces)))
+    for i in range(len(pieces)):
+        near = binary_dilation(pieces[i], np.ones((5, 5)))
+        for j in range(i):
+            if colour[i] == colour[j] and (near & pieces[j]).any():
+                things = [things[j] if t == things[i] else t for t in things]
+    found = [sum(int(piece.sum()) for piece, t in zip(pieces, things) if t == thing) for thing in set(things)]
+    return sorted((s for s in found if s >= 0.012 * SIDE * SIDE), reverse=True)
+
+
 def read(nouns, colours, backdrops):
     nouns, colours = torch.tensor(nouns, dtype=torch.float64) / 8, torch.tensor(colours, dtype=torch.float64) / 8
     winner, shares = nouns.argmax(0), colours.softmax(0)[1:]
-    parts = []
+    parts, pieces = [], []
     for k in range(NOUNS):
         own = winner == k + 1
         if own.sum() >= FEWEST:
             ys, xs = torch.nonzero(own, as_tuple=True)
             colour = int((shares * own).sum((1, 2)).argmax())
             parts.append([k, int(own.sum()), colour, xs.double().mean().item(), ys.double().mean().item()])
+            pieces.append(sizes(own.numpy(), colours[1:].numpy()))
     relations = []
     for a in parts:
         for b in parts:
@@ -34,7 +63,7 @@ def read(nouns, colours, backdrops):
                 dx, dy = b[3] - a[3], b[4] - a[4]
                 holds = [dx > 0.7 * abs(dy), -dx > 0.7 * abs(dy), dy > 0.7 * abs(dx), -dy > 0.7 * abs(dx)]
                 relations.append([a[0], b[0], *map(int, holds)])
-    return {"parts": parts, "backdrop": int(np.argmax(backdrops)), "relations": relations}
+    return {"parts": parts, "pieces": pieces, "backdrop": int(np.argmax(backdrops)), "relations": relations}
 
 
 cases = []
