@@ -96,7 +96,7 @@ import Testing
   @Test func mistakesComeBeforeWork() throws {
     let place = try Workplace()
     for (arguments, words) in [
-      (["--steps", "0"], "--steps 0"), (["--width", "6"], "--width 6"), (["--data", "photos"], "--data photos"),
+      (["--steps", "0"], "--steps 0"), (["--width", "6"], "--width 6"), (["--decoded", "2"], "--decoded 2"),
       (["--test", "3"], "--test 3"),
     ] { expectError(try place.run(["train", "classifier", "--out", "x", "-q"] + arguments), 64, words) }
     for (arguments, words) in [

@@ -4,7 +4,7 @@ public struct SegmentationNetConfig: Sendable, Equatable {
   public var width: Int
   /// Groups of the norms; they divide the width.
   public var groups: Int
-  /// Classes of each map, the background among them.
+  /// Classes of each map, the background among them. Without maps there is no way back up either: what is left says of which class the whole picture is.
   public var maps: [Int]
   /// Classes of the whole picture.
   public var classes: Int
@@ -111,7 +111,7 @@ public struct SegmentationNet: Sendable {
           Size(input: 2 * w, output: 4 * w, stride: 2), Size(input: 4 * w, output: 4 * w, stride: 1),
           Size(input: 4 * w, output: 4 * w, stride: 1),
         ],
-      ], [Size(input: 6 * w, output: 2 * w, stride: 1), Size(input: 3 * w, output: 2 * w, stride: 1)]
+      ], config.maps.isEmpty ? [] : [Size(input: 6 * w, output: 2 * w, stride: 1), Size(input: 3 * w, output: 2 * w, stride: 1)]
     )
   }
 

@@ -26,6 +26,12 @@ public struct Framing: Sendable, Equatable {
   /// How many pictures an autoencoder is given at a time: about the work of sixteen small ones; more only take more memory.
   public var picturesAtOnce: Int { max(1, 16 * 64 * 64 / (width * height)) }
 
+  /// The middle of a picture, whatever `crop` says.
+  func centre(_ picture: Picture) -> Picture {
+    var none = NumPyRandom(seed: 0)
+    return Framing(width: width, height: height, filter: filter).apply(picture, &none)
+  }
+
   /// Resized so that it just covers the frame, then cut.
   func apply(_ picture: Picture, _ random: inout NumPyRandom) -> Picture {
     let scale = max(Double(width) / Double(picture.width), Double(height) / Double(picture.height))

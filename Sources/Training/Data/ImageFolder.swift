@@ -2,7 +2,7 @@ import Engine
 import Foundation
 
 /// A folder of pictures (PNG and JPEG) with captions, from `metadata.jsonl` (a line a picture, `file_name` and `text`, as Hugging Face's imagefolder
-/// has it) or, where there is none, from a .txt file beside each picture.
+/// has it) or, where there is none, from a .txt file beside each picture; or with classes, from the line's `label`, or the subfolders that pictures lie in (torchvision's ImageFolder).
 ///
 /// Everything is looked at once, at the beginning: a training that runs for hours must not find a broken file in the end.
 public struct ImageFolder: ExampleSource {
@@ -21,6 +21,8 @@ public struct ImageFolder: ExampleSource {
     case optional
     /// Nobody asks for them: all are empty.
     case ignored
+    /// The caption is the picture's class.
+    case classes
   }
 
   private struct Entry {
@@ -44,7 +46,10 @@ public struct ImageFolder: ExampleSource {
     }
     let metadata = folder.appendingPathComponent("metadata.jsonl")
     let hasMetadata = FileManager.default.fileExists(atPath: metadata.path)
-    entries = hasMetadata ? try Self.listed(in: metadata, of: folder, captions) : try Self.captioned(folder, captions)
+    entries =
+      hasMetadata
+      ? try Self.listed(in: metadata, of: folder, captions)
+      : captions == .classes ? try Self.sorted(folder) : try Self.captioned(folder, captions)
     guard !entries.isEmpty else {
       throw InputError(.badData, "\(folder.relativePath): holds no pictures", hint: "PNG and JPEG files are read")
     }
@@ -68,6 +73,7 @@ public struct ImageFolder: ExampleSource {
     struct Line: Decodable {
       let file_name: String
       let text: String?
+      let label: Label?
     }
     guard let content = try? String(contentsOf: metadata, encoding: .utf8) else {
       throw InputError(.badData, "\(metadata.relativePath): cannot be read as UTF-8 text")
@@ -77,8 +83,12 @@ public struct ImageFolder: ExampleSource {
     for (i, text) in content.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
       if text.allSatisfy(\.isWhitespace) { continue }
       let place = "\(metadata.relativePath): line \(i + 1)"
-      guard let line = try? JSONDecoder().decode(Line.self, from: Data(text.utf8)), line.text != nil || captions != .required else {
-        throw InputError(.badData, "\(place): expected {\"file_name\": …, \"text\": …}", hint: "one JSON object a line")
+      guard let line = try? JSONDecoder().decode(Line.self, from: Data(text.utf8)), line.text != nil || captions != .required,
+        line.label != nil || captions != .classes
+      else {
+        throw InputError(
+          .badData, "\(place): expected {\"file_name\": …, \"\(captions == .classes ? "label" : "text")\": …}",
+          hint: "one JSON object a line")
       }
       if let earlier = lines.updateValue(i + 1, forKey: line.file_name) {
         throw InputError(.badData, "\(place): \(line.file_name) was on line \(earlier) already")
@@ -91,21 +101,55 @@ public struct ImageFolder: ExampleSource {
       out.append(
         Entry(
           url: folder.appendingPathComponent(line.file_name),
-          caption: try Self.caption(captions == .ignored ? "" : line.text ?? "", place, captions)))
+          caption: try Self.caption(
+            captions == .ignored ? "" : captions == .classes ? line.label?.name ?? "" : line.text ?? "", place, captions)))
     }
     return out
   }
 
-  private static func captioned(_ folder: URL, _ captions: Captions) throws -> [Entry] {
-    let names: [String]
-    do { names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() } catch {
+  /// A class in `metadata.jsonl`: a word or a number.
+  private struct Label: Decodable {
+    let name: String
+
+    init(from decoder: any Decoder) throws {
+      let value = try decoder.singleValueContainer()
+      if let number = try? value.decode(Int.self) { name = "\(number)" } else { name = try value.decode(String.self) }
+    }
+  }
+
+  /// The pictures of subfolders, whose names are the classes.
+  private static func sorted(_ folder: URL) throws -> [Entry] {
+    try names(in: folder).flatMap { name -> [Entry] in
+      let inner = folder.appendingPathComponent(name)
+      var isFolder: ObjCBool = false
+      guard FileManager.default.fileExists(atPath: inner.path, isDirectory: &isFolder), isFolder.boolValue else {
+        guard !isPicture(inner) else {
+          throw InputError(
+            .badData, "\(inner.relativePath): is of no class", hint: "put it into a subfolder, or give all classes in metadata.jsonl")
+        }
+        return []
+      }
+      return try names(in: inner).map { inner.appendingPathComponent($0) }.filter(isPicture).map { Entry(url: $0, caption: name) }
+    }
+  }
+
+  /// What is not hidden, in order.
+  private static func names(in folder: URL) throws -> [String] {
+    do {
+      return try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted().filter { !$0.hasPrefix(".") }
+    } catch {
       throw InputError(.missing, "\(folder.relativePath): cannot be read: \(error.localizedDescription)")
     }
+  }
+
+  private static func isPicture(_ url: URL) -> Bool { ["png", "jpg", "jpeg"].contains(url.pathExtension.lowercased()) }
+
+  private static func captioned(_ folder: URL, _ captions: Captions) throws -> [Entry] {
     var stems: [String: String] = [:]
     var out: [Entry] = []
-    for name in names where !name.hasPrefix(".") {
+    for name in try names(in: folder) {
       let url = folder.appendingPathComponent(name)
-      guard ["png", "jpg", "jpeg"].contains(url.pathExtension.lowercased()) else { continue }
+      guard isPicture(url) else { continue }
       if captions == .ignored {
         out.append(Entry(url: url, caption: ""))
         continue

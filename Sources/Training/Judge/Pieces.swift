@@ -7,7 +7,7 @@ enum Pieces {
   private static let smallestShare = 0.25
   /// lies together in this share of them: shades are scattered, and more than two.
   private static let largestPart = 0.9
-  /// Rows and columns between two cells that still belong together.
+  /// Rows and columns to the furthest cell that still belongs to the same thing.
   private static let reach = 2
 
   /// - Parameters:
@@ -17,10 +17,10 @@ enum Pieces {
   /// - Returns: how many cells each thing has, the largest first.
   static func sizes(of own: [Int], colours: [[Float]], width: Int, smallest: Double) -> [Int] {
     let all = Array(colours.indices)
-    let pieces = connected(own, width: width, reach: 1, isCross: true).flatMap { parted($0, colours, width: width) }
+    let pieces = connected(own, width: width, reach: 1).flatMap { parted($0, colours, width: width) }
     var byColour: [Int: [Int]] = [:]
     for piece in pieces { byColour[commonest(piece.map { likeliest(all, colours, $0) }), default: []] += piece }
-    return byColour.values.flatMap { connected($0, width: width, reach: reach, isCross: false).map(\.count) }
+    return byColour.values.flatMap { connected($0, width: width, reach: reach).map(\.count) }
       .filter { Double($0) >= smallest }.sorted(by: >)
   }
 
@@ -32,7 +32,7 @@ enum Pieces {
     guard choice.count == 2 else { return [piece] }
     let two = choice.map { colour in piece.filter { likeliest(choice, colours, $0) == colour } }
     let areWhole = two.allSatisfy { part in
-      let largest = connected(part, width: width, reach: 1, isCross: true).map(\.count).max() ?? 0
+      let largest = connected(part, width: width, reach: 1).map(\.count).max() ?? 0
       return Double(largest) >= largestPart * Double(part.count)
     }
     return areWhole ? two : [piece]
@@ -48,10 +48,8 @@ enum Pieces {
     return counts.min { ($1.value, $0.key) < ($0.value, $1.key) }?.key ?? 0
   }
 
-  /// - Parameters:
-  ///   - reach: rows and columns to the furthest cell that is a neighbour.
-  ///   - isCross: neighbours are in the same row or column only.
-  private static func connected(_ cells: [Int], width: Int, reach: Int, isCross: Bool) -> [[Int]] {
+  /// - Parameter reach: rows and columns to the furthest cell that is a neighbour; 1 takes those that share a side.
+  private static func connected(_ cells: [Int], width: Int, reach: Int) -> [[Int]] {
     var left = Set(cells)
     return cells.compactMap { start in
       guard left.remove(start) != nil else { return nil }
@@ -61,7 +59,7 @@ enum Pieces {
         let (x, y) = (piece[next] % width, piece[next] / width)
         next += 1
         for nearY in y - reach...y + reach {
-          for nearX in max(0, x - reach)...min(width - 1, x + reach) where !isCross || nearX == x || nearY == y {
+          for nearX in max(0, x - reach)...min(width - 1, x + reach) where reach > 1 || nearX == x || nearY == y {
             if left.remove(nearY * width + nearX) != nil { piece.append(nearY * width + nearX) }
           }
         }

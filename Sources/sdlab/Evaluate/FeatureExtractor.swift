@@ -9,8 +9,9 @@ enum FeatureExtractor {
   case inception(InceptionV3)
   case clip(CLIP)
   case scenes(SceneJudge)
+  case classifier(PictureClassifier)
 
-  enum Name: String, ExpressibleByArgument, CaseIterable { case inception, clip, scenes }
+  enum Name: String, ExpressibleByArgument, CaseIterable { case inception, clip, scenes, classifier }
 
   /// `[n, features]`
   func features(_ pictures: [Picture]) throws -> Tensor {
@@ -18,6 +19,7 @@ enum FeatureExtractor {
     case .inception(let network): network(pictures).features
     case .clip(let clip): try clip.embeddings(pictures)
     case .scenes(let judge): judge.features(of: Self.sceneSized(pictures))
+    case .classifier(let own): own.features(of: pictures)
     }
   }
 
@@ -27,6 +29,7 @@ enum FeatureExtractor {
     case .inception(let network): return network(pictures).logits
     case .clip: throw Self.noClasses
     case .scenes(let judge): return judge.logits(of: Self.sceneSized(pictures))
+    case .classifier(let own): return own.logits(of: pictures)
     }
   }
 
@@ -36,21 +39,21 @@ enum FeatureExtractor {
   }
 
   fileprivate static let noClasses = InputError(
-    .usage, "--extractor clip: it has no classes, which logits are for", hint: "give inception")
+    .usage, "--extractor clip: it has no classes, which logits are for", hint: "give inception or a classifier")
 }
 
 /// Which network looks at pictures, and where its weights are.
 struct ExtractorOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "What looks at the pictures of a folder: inception (the network that FID is defined with), clip, or scenes (the judge of the scenes world). Default: inception.",
+      "What looks at the pictures of a folder: inception (the network that FID is defined with), clip, scenes (the judge of the scenes world), or classifier (one of your own, of sdlab train classifier). Default: inception.",
       valueName: "name"))
   var extractor: FeatureExtractor.Name?
 
   @Option(
     help: ArgumentHelp(
       "Its weights. Of inception: pytorch-fid's file pt_inception-2015-12-05-6726825d.pth, by default where torch keeps it. Of clip: a folder or a hub name in the local "
-        + "cache, by default openai/clip-vit-large-patch14. Of scenes: a judge's folder, by default the one that comes with the program.",
+        + "cache, by default openai/clip-vit-large-patch14. Of scenes: a judge's folder, by default the one that comes with the program. Of classifier: its folder.",
       valueName: "file|dir|name"))
   var extractorWeights: String?
 
@@ -66,8 +69,16 @@ struct ExtractorOptions: ParsableArguments {
     switch extractor ?? .inception {
     case .inception: .inception(try InceptionV3(extractorWeights.map { URL(fileURLWithPath: $0) } ?? Self.inceptionFile()))
     case .clip: .clip(try CLIP(extractorWeights ?? CLIPOptions.usual))
+    case .classifier: .classifier(try PictureClassifier(folder: classifierFolder()))
     case .scenes: .scenes(try extractorWeights.map { try SceneJudge(folder: URL(fileURLWithPath: $0)) } ?? SceneJudge.embedded())
     }
+  }
+
+  private func classifierFolder() throws -> URL {
+    guard let extractorWeights else {
+      throw InputError(.usage, "--extractor classifier: which one?", hint: "give its folder with --extractor-weights")
+    }
+    return URL(fileURLWithPath: extractorWeights)
   }
 
   /// Where torch.hub keeps what pytorch-fid and torch-fidelity have downloaded.

@@ -7,26 +7,41 @@ import Training
 struct TrainClassifier: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "classifier",
-    abstract: "Train the judge of the scenes world: a network that says what is where in a picture.",
+    abstract: "Train a classifier of your own pictures, or the judge of the scenes world, which says what is where in a picture.",
     discussion: """
-      A small segmentation network, on scenes of all combinations, held-out ones too, that are drawn as it goes; half of them go through the small model's autoencoder first. `sdlab evaluate scenes` asks it what a model's pictures show. \
+      Of a folder with a subfolder a class (or metadata.jsonl with a label a picture): a small network that says which class a picture is of. Its card says how often it is right \
+      on pictures that it has not seen; `sdlab evaluate --extractor classifier` measures sets of pictures with it.
+
+      Of the scenes, the judge: a small segmentation network, on scenes of all combinations, held-out ones too, that are drawn as it goes; half of them go through the small model's autoencoder first. `sdlab evaluate scenes` asks it what a model's pictures show. \
       Its card says how often it is right on scenes that it has not seen, as they are drawn and as they come back from the small model's autoencoder.
 
       Examples:
+        sdlab train classifier --data photos --flip 0.5 --out kinds
+        sdlab evaluate is --fake generated --extractor classifier --extractor-weights kinds/model
         sdlab train classifier --out judge
         sdlab evaluate scenes --judge judge/model
       """)
 
-  @Option(help: ArgumentHelp("What it learns to judge: scenes is all there is.", valueName: "scenes"))
+  @Option(
+    help: ArgumentHelp(
+      "scenes, or a folder of pictures: a subfolder a class, or metadata.jsonl with file_name and label.", valueName: "scenes|dir"))
   var data = "scenes"
 
-  @Option(help: ArgumentHelp("Seed of the scenes.", valueName: "k"))
+  @Option(
+    help: ArgumentHelp(
+      "Share of a folder's pictures that is kept for validation, and once more for the card's numbers, above 0 to 0.4.", valueName: "x"))
+  var validation = 0.1
+
+  @Option(help: ArgumentHelp("Pixels a side that a folder's pictures are seen with, a multiple of 8 from 16 to 512.", valueName: "pixels"))
+  var side = 64
+
+  @Option(help: ArgumentHelp("Seed of the scenes. For --data scenes.", valueName: "k"))
   var dataSeed: UInt64 = 2000
 
   @Option(help: ArgumentHelp("Channels of the network's first level, a multiple of 4 from 4 to 512.", valueName: "n"))
   var width = 24
 
-  @Option(help: ArgumentHelp("Unseen scenes that the card's numbers are measured on, 40 to 100000.", valueName: "n"))
+  @Option(help: ArgumentHelp("Unseen scenes that the card's numbers are measured on, 40 to 100000. For --data scenes.", valueName: "n"))
   var test = 2000
 
   @Option(
@@ -38,19 +53,27 @@ struct TrainClassifier: ParsableCommand {
   @Flag(help: "Write the model's weights in half precision.") var half = false
   @Flag(help: "Compute and write nothing; say what it would take.") var dryRun = false
 
+  @OptionGroup(title: "Changes to a folder's pictures") var augmentation: AugmentationOptions
   @OptionGroup(title: "Training") var training: TrainingOptions
   @OptionGroup(title: "Reports") var report: ReportOptions
 
   func run() throws {
     let settings = try training.settings(steps: 3000, batch: 24, rate: 3e-3)
+    let changes = try augmentation.changes()
+    try demand((4...512).contains(width) && width % 4 == 0, "width", "\(width)", "a multiple of 4 from 4 to 512")
+    try demand((40...100_000).contains(test), "test", "\(test)", "40 to 100000")
+    try demand((0...1).contains(decoded), "decoded", "\(decoded)", "0 to 1")
+    try demand((16...512).contains(side) && side % 8 == 0, "side", "\(side)", "a multiple of 8 from 16 to 512")
+    try demand(validation > 0 && validation <= 0.4, "validation", "\(validation)", "above 0 to 0.4")
     guard data == "scenes" else {
-      throw InputError(.usage, "--data \(data): expected scenes", hint: "the judge knows the scenes world only")
+      let training = try FolderClassifierTraining(self, settings, changes)
+      return try dryRun ? training.plan() : training.run()
     }
-    guard (4...512).contains(width), width % 4 == 0 else {
-      throw InputError(.usage, "--width \(width): expected a multiple of 4 from 4 to 512")
+    guard !changes.isOn else {
+      throw InputError(
+        .usage, "--data scenes: its pictures are changed as the judge needs it, not by options",
+        hint: "leave out --flip, --rotation, --scale, --colour-jitter and --crop")
     }
-    guard (0...1).contains(decoded) else { throw InputError(.usage, "--decoded \(decoded): expected 0 to 1") }
-    guard (40...100_000).contains(test) else { throw InputError(.usage, "--test \(test): expected 40 to 100000") }
     if dryRun { return try plan(settings) }
     try ClassifierTraining(self, settings).run()
   }

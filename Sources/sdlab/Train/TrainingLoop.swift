@@ -67,6 +67,8 @@ struct TrainingLoop {
     /// Of a judge: on scenes as they are drawn, and after the way through the autoencoder.
     var accuracy: [SceneTable.Row]?
     var accuracyThroughVAE: [SceneTable.Row]?
+    /// Of a classifier: on pictures that it has not seen.
+    var accuracyOfClasses: [ClassTable.Row]?
 
     init(_ outcome: Outcome, _ place: URL, _ settings: TrainerSettings) {
       (model, steps, seconds) = (place.relativePath, settings.steps, outcome.seconds)
