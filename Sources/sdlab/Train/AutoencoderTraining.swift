@@ -61,7 +61,7 @@ struct AutoencoderTraining {
     let best = try trainer.secondsPerStep(loss)
     try TrainingPlan(
       trained: trainer.average.values.count, examples: sets.train.indices.count, steps: settings.steps, secondsPerStep: best
-    ).print(data: sets.name, steps: settings.steps, kept: verb.training.keep, verb.report)
+    ).print(data: sets.name, verb.report)
   }
 
   func run() throws {

@@ -55,7 +55,7 @@ struct DenoisingPlan {
     let written = subject.keepsWholeModel ? parameters.count : trained
     let disk = Double(training.keep) * Double(4 * (4 * trained + written - (subject.keepsWholeModel ? trained : 0)))
     try TrainingPlan(
-      trained: trained, examples: record.examples, steps: settings.steps, secondsPerStep: best, diskBytes: disk
-    ).print(data: record.data, steps: settings.steps, kept: training.keep, report)
+      trained: trained, examples: record.examples, steps: settings.steps, secondsPerStep: best, disk: (disk, training.keep)
+    ).print(data: record.data, report)
   }
 }

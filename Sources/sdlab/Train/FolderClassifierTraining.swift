@@ -81,8 +81,7 @@ struct FolderClassifierTraining {
     try TrainingPlan(
       trained: trainer.parameters.count, examples: split.train.count, steps: settings.steps, secondsPerStep: trainer.secondsPerStep(loss)
     ).print(
-      data: "\(grouped(split.train.count)) pictures of \(shape.classes.count) classes", steps: settings.steps, kept: verb.training.keep,
-      verb.report)
+      data: "\(grouped(split.train.count)) pictures of \(shape.classes.count) classes", verb.report)
   }
 
   func run() throws {
@@ -218,7 +217,7 @@ struct ClassTable {
 
   /// Of the card.
   fileprivate var lines: [String] {
-    ["| all | \(all.text) | \(all.total) | |"]
+    ["| all | \(all.text) | \(all.total) |  |"]
       + classes.indices.map { own in
         let others = classes.indices.filter { $0 != own && counts[own][$0] > 0 }.sorted { counts[own][$0] > counts[own][$1] }
         return

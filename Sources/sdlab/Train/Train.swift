@@ -5,7 +5,7 @@ import Training
 
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Train here: a small model's autoencoder, text encoder or UNet, a LoRA for a large one, a word, or the judge of scenes.",
+    abstract: "Train here: a small model's autoencoder, text encoder or UNet, a LoRA for a large one, a word, or a classifier of pictures.",
     discussion: """
       A training has a folder of its own: settings, a log, curves, sample sheets, checkpoints, and in the end what was trained. The same command goes on where it \
       stopped, whatever stopped it, to the same weights as if nothing had.

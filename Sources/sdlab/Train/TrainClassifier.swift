@@ -87,7 +87,7 @@ struct TrainClassifier: ParsableCommand {
     let trainer = Trainer(SegmentationNet.parameters(objective.config).initialised(seed: settings.seed), settings)
     let best = try trainer.secondsPerStep { try objective.loss($0, step: $1, batch: settings.batch) }
     try TrainingPlan(trained: trainer.parameters.count, steps: settings.steps, secondsPerStep: best).print(
-      data: "\(grouped(settings.steps * settings.batch)) scenes of seed \(dataSeed)", steps: settings.steps, kept: training.keep, report)
+      data: "\(grouped(settings.steps * settings.batch)) scenes of seed \(dataSeed)", report)
   }
 }
 

@@ -94,9 +94,7 @@ private struct TextTraining {
   func plan() throws {
     let best = try Trainer(parameters, settings).secondsPerStep(loss)
     try TrainingPlan(trained: parameters.count, steps: settings.steps, secondsPerStep: best).print(
-      data: "\(grouped(settings.steps * settings.batch)) captions of seed \(verb.dataSeed)", steps: settings.steps,
-      kept: verb.training.keep,
-      verb.report)
+      data: "\(grouped(settings.steps * settings.batch)) captions of seed \(verb.dataSeed)", verb.report)
   }
 
   func run() throws {
