@@ -89,7 +89,10 @@ import Testing
     #expect(rows.map { $0["name"] as? String } == ["all", "7", "even"])
     try Data((lines.dropLast() + ["{\"file_name\": \"\(names[39])\", \"text\": \"x\"}"]).joined(separator: "\n").utf8).write(
       to: place.url("all/metadata.jsonl"))
+    let broken = try String(contentsOf: place.url("all/metadata.jsonl"), encoding: .utf8)
     expectError(try place.run(options + ["--out", "three"]), 65, "line 40: expected {\"file_name\": …, \"label\": …}")
+    try Data(broken.replacingOccurrences(of: "\"text\": \"x\"", with: "\"label\": \" \"").utf8).write(to: place.url("all/metadata.jsonl"))
+    expectError(try place.run(options + ["--out", "three"]), 65, "line 40: the label is empty")
   }
 
   @Test func mistakesComeBeforeWork() throws {

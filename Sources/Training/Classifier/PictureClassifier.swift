@@ -3,7 +3,6 @@ import Foundation
 
 /// A small classifier of one's own pictures (`sdlab train classifier --data DIR`): the way down of a `SegmentationNet`, and of which class the whole picture is.
 public struct PictureClassifier: Sendable {
-  public static let weightsFile = "model.safetensors"
   public static let configFile = "config.json"
 
   /// In the order of the logits.
@@ -56,11 +55,7 @@ public struct PictureClassifier: Sendable {
     try reader.refuse(unless: side % 8 == 0, "sample_size", "a multiple of 8")
     classes = try reader.strings("classes", [])
     try reader.refuse(unless: classes.count > 1 && Set(classes).count == classes.count, "classes", "two or more different names")
-    let weights = folder.appendingPathComponent(Self.weightsFile)
-    let store = try WeightStore(Safetensors.read(weights).tensors, label: weights.relativePath)
-    net = SegmentationNet(store, Shape(width: width, side: side, classes: classes).net)
-    let surplus = try store.finish()
-    guard surplus.isEmpty else { throw InputError(.badData, "\(weights.relativePath): \(surplus[0]) belongs to no classifier") }
+    net = try SegmentationNet(in: folder, Shape(width: width, side: side, classes: classes).net, of: "a classifier")
   }
 
   /// Writes a classifier's folder but for its card.
@@ -73,9 +68,7 @@ public struct PictureClassifier: Sendable {
       let sample_size: Int
       let classes: [String]
     }
-    try Safetensors.write(
-      zip(weights.names, weights.values).map { name, tensor in (name, try half ? .half(tensor, named: name) : .tensor(tensor)) },
-      metadata: ["format": "pt"], to: folder.appendingPathComponent(weightsFile))
+    try SegmentationNet.write(weights, half: half, in: folder)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     try AtomicFile.write(

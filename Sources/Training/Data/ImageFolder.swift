@@ -98,11 +98,13 @@ public struct ImageFolder: ExampleSource {
       guard !parts.contains(".."), !line.file_name.hasPrefix("/"), !line.file_name.isEmpty else {
         throw InputError(.badData, "\(place): \(line.file_name) does not lie in the folder")
       }
-      out.append(
-        Entry(
-          url: folder.appendingPathComponent(line.file_name),
-          caption: try Self.caption(
-            captions == .ignored ? "" : captions == .classes ? line.label?.name ?? "" : line.text ?? "", place, captions)))
+      let words =
+        switch captions {
+        case .ignored: ""
+        case .classes: line.label?.name ?? ""
+        case .required, .optional: line.text ?? ""
+        }
+      out.append(Entry(url: folder.appendingPathComponent(line.file_name), caption: try Self.caption(words, place, captions)))
     }
     return out
   }
@@ -177,7 +179,9 @@ public struct ImageFolder: ExampleSource {
 
   private static func caption(_ text: String, _ place: String, _ captions: Captions) throws -> String {
     let words = text.split(whereSeparator: \.isWhitespace)
-    guard !words.isEmpty || captions != .required else { throw InputError(.badData, "\(place): the caption is empty") }
+    guard !words.isEmpty || captions == .optional || captions == .ignored else {
+      throw InputError(.badData, "\(place): the \(captions == .classes ? "label" : "caption") is empty")
+    }
     return words.joined(separator: " ")
   }
 

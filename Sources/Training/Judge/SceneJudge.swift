@@ -8,8 +8,6 @@ import Foundation
 public struct SceneJudge: Sendable {
   /// Pixels a side of the pictures that it knows.
   public static let side = 64
-  /// Names of its files.
-  public static let weightsFile = "model.safetensors"
   public static let configFile = "config.json"
 
   public let config: SegmentationNetConfig
@@ -40,11 +38,7 @@ public struct SceneJudge: Sendable {
     for (key, names) in Self.names { try reader.refuse(unless: reader.strings(key, []) == names, key, "the scenes' own") }
     config = Self.config(width: try reader.int("width", 24, in: 4...512))
     try reader.refuse(unless: config.width % config.groups == 0, "width", "a multiple of 4")
-    let weights = folder.appendingPathComponent(Self.weightsFile)
-    let store = try WeightStore(Safetensors.read(weights).tensors, label: weights.relativePath)
-    net = SegmentationNet(store, config)
-    let surplus = try store.finish()
-    guard surplus.isEmpty else { throw InputError(.badData, "\(weights.relativePath): \(surplus[0]) belongs to no judge") }
+    net = try SegmentationNet(in: folder, config, of: "a judge")
   }
 
   /// The one that comes with the program.
@@ -61,9 +55,7 @@ public struct SceneJudge: Sendable {
   /// - Parameter half: weights in half precision, rounded.
   /// - Throws: `InputError` (cannotWrite).
   public static func write(_ weights: Parameters, _ config: SegmentationNetConfig, half: Bool, to folder: URL) throws {
-    try Safetensors.write(
-      zip(weights.names, weights.values).map { name, tensor in (name, try half ? .half(tensor, named: name) : .tensor(tensor)) },
-      metadata: ["format": "pt"], to: folder.appendingPathComponent(weightsFile))
+    try SegmentationNet.write(weights, half: half, in: folder)
     let names = names.map { "  \"\($0.key)\": [\($0.names.map { "\"\($0)\"" }.joined(separator: ", "))]" }.joined(separator: ",\n")
     let text = "{\n  \"_class_name\": \"SceneJudge\",\n  \"width\": \(config.width),\n\(names)\n}\n"
     try AtomicFile.write(Data(text.utf8), to: folder.appendingPathComponent(configFile))
