@@ -46,7 +46,7 @@ struct TrainClassifier: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Share of the pictures that go through the autoencoder of the model that comes with sdlab before they are shown, 0 to 1.",
+      "Share of the pictures that go through the autoencoder of the model that comes with sdlab before they are shown, 0 to 1. For --data scenes.",
       valueName: "share"))
   var decoded = JudgeObjective.Settings().decoded
 
