@@ -5,18 +5,16 @@ import Foundation
 public struct PictureClassifier: Sendable {
   public static let configFile = "config.json"
 
-  /// In the order of the logits.
-  public let classes: [String]
-  /// Pixels a side of what it sees.
-  public let side: Int
+  public let shape: Shape
   private let net: SegmentationNet
 
   /// What decides its shape.
   public struct Shape: Sendable, Equatable {
     /// Channels of the first level, a multiple of 4.
     public let width: Int
-    /// A multiple of 8.
+    /// Pixels a side of what it sees, a multiple of 8.
     public let side: Int
+    /// In the order of the logits.
     public let classes: [String]
 
     public init(width: Int, side: Int, classes: [String]) {
@@ -35,7 +33,7 @@ public struct PictureClassifier: Sendable {
 
   /// - Parameter weights: of `SegmentationNet.parameters(shape.net)`.
   public init(_ weights: Parameters, _ shape: Shape) {
-    (classes, side) = (shape.classes, shape.side)
+    self.shape = shape
     net = SegmentationNet(weights.recorded { _ in false }.store, shape.net)
   }
 
@@ -51,11 +49,12 @@ public struct PictureClassifier: Sendable {
     try reader.refuse(unless: reader.string("_class_name", "") == "PictureClassifier", "_class_name", "PictureClassifier")
     let width = try reader.int("width", 24, in: 4...512)
     try reader.refuse(unless: width % 4 == 0, "width", "a multiple of 4")
-    side = try reader.int("sample_size", 64, in: 8...1024)
+    let side = try reader.int("sample_size", 64, in: 8...1024)
     try reader.refuse(unless: side % 8 == 0, "sample_size", "a multiple of 8")
-    classes = try reader.strings("classes", [])
+    let classes = try reader.strings("classes", [])
     try reader.refuse(unless: classes.count > 1 && Set(classes).count == classes.count, "classes", "two or more different names")
-    net = try SegmentationNet(in: folder, Shape(width: width, side: side, classes: classes).net, of: "a classifier")
+    shape = Shape(width: width, side: side, classes: classes)
+    net = try SegmentationNet(in: folder, shape.net, of: "a classifier")
   }
 
   /// Writes a classifier's folder but for its card.
@@ -82,10 +81,9 @@ public struct PictureClassifier: Sendable {
   private static let batch = 32
 
   private func outputs(_ pictures: [Picture], _ part: (SegmentationNet.Output) -> Tensor) -> Tensor {
-    let framing = Framing(width: side, height: side)
-    return .concatenated(
+    .concatenated(
       stride(from: 0, to: pictures.count, by: Self.batch).map { start in
-        part(net(.concatenated(pictures[start..<min(start + Self.batch, pictures.count)].map { framing.centre($0).tensor })))
+        part(net(.concatenated(pictures[start..<min(start + Self.batch, pictures.count)].map { shape.framing.centre($0).tensor })))
       })
   }
 

@@ -28,22 +28,25 @@ public struct Framing: Sendable, Equatable {
 
   /// The middle of a picture, whatever `crop` says.
   func centre(_ picture: Picture) -> Picture {
-    var none = NumPyRandom(seed: 0)
-    return Framing(width: width, height: height, filter: filter).apply(picture, &none)
+    let covering = covering(picture)
+    return covering.cropped(x: (covering.width - width) / 2, y: (covering.height - height) / 2, width: width, height: height)
   }
 
   /// Resized so that it just covers the frame, then cut.
   func apply(_ picture: Picture, _ random: inout NumPyRandom) -> Picture {
+    guard crop == .random else { return centre(picture) }
+    let covering = covering(picture)
+    if covering.width == width, covering.height == height { return covering }
+    return covering.cropped(
+      x: random.below(covering.width - width + 1), y: random.below(covering.height - height + 1), width: width, height: height)
+  }
+
+  /// No side is shorter than the frame's, one is as long.
+  private func covering(_ picture: Picture) -> Picture {
     let scale = max(Double(width) / Double(picture.width), Double(height) / Double(picture.height))
     let w = max(width, Int((Double(picture.width) * scale).rounded()))
     let h = max(height, Int((Double(picture.height) * scale).rounded()))
-    let resized = w == picture.width && h == picture.height ? picture : picture.resized(width: w, height: h, filter: filter)
-    if w == width, h == height { return resized }
-    switch crop {
-    case .centre: return resized.cropped(x: (w - width) / 2, y: (h - height) / 2, width: width, height: height)
-    case .random:
-      return resized.cropped(x: random.below(w - width + 1), y: random.below(h - height + 1), width: width, height: height)
-    }
+    return w == picture.width && h == picture.height ? picture : picture.resized(width: w, height: h, filter: filter)
   }
 }
 

@@ -47,9 +47,11 @@ public struct ImageFolder: ExampleSource {
     let metadata = folder.appendingPathComponent("metadata.jsonl")
     let hasMetadata = FileManager.default.fileExists(atPath: metadata.path)
     entries =
-      hasMetadata
-      ? try Self.listed(in: metadata, of: folder, captions)
-      : captions == .classes ? try Self.sorted(folder) : try Self.captioned(folder, captions)
+      switch (hasMetadata, captions) {
+      case (true, _): try Self.listed(in: metadata, of: folder, captions)
+      case (false, .classes): try Self.sorted(folder)
+      case (false, _): try Self.captioned(folder, captions)
+      }
     guard !entries.isEmpty else {
       throw InputError(.badData, "\(folder.relativePath): holds no pictures", hint: "PNG and JPEG files are read")
     }

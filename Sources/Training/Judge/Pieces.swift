@@ -19,7 +19,7 @@ enum Pieces {
     let all = Array(colours.indices)
     let pieces = connected(own, width: width, reach: 1).flatMap { parted($0, colours, width: width) }
     var byColour: [Int: [Int]] = [:]
-    for piece in pieces { byColour[commonest(piece.map { likeliest(all, colours, $0) }), default: []] += piece }
+    for piece in pieces { byColour[commonest(counts(all, colours, piece)), default: []] += piece }
     return byColour.values.flatMap { connected($0, width: width, reach: reach).map(\.count) }
       .filter { Double($0) >= smallest }.sorted(by: >)
   }
@@ -27,7 +27,7 @@ enum Pieces {
   /// One piece, or two of different colours.
   private static func parted(_ piece: [Int], _ colours: [[Float]], width: Int) -> [[Int]] {
     let all = Array(colours.indices)
-    let counts = Dictionary(piece.map { (likeliest(all, colours, $0), 1) }, uniquingKeysWith: +)
+    let counts = counts(all, colours, piece)
     let choice = all.filter { Double(counts[$0, default: 0]) >= smallestShare * Double(piece.count) }
     guard choice.count == 2 else { return [piece] }
     let two = choice.map { colour in piece.filter { likeliest(choice, colours, $0) == colour } }
@@ -42,10 +42,14 @@ enum Pieces {
     choice.max { colours[$0][cell] < colours[$1][cell] } ?? 0
   }
 
+  /// How many cells are likeliest of each colour.
+  private static func counts(_ choice: [Int], _ colours: [[Float]], _ cells: [Int]) -> [Int: Int] {
+    Dictionary(cells.map { (likeliest(choice, colours, $0), 1) }, uniquingKeysWith: +)
+  }
+
   /// The first of the commonest.
-  private static func commonest(_ values: [Int]) -> Int {
-    let counts = Dictionary(values.map { ($0, 1) }, uniquingKeysWith: +)
-    return counts.min { ($1.value, $0.key) < ($0.value, $1.key) }?.key ?? 0
+  private static func commonest(_ counts: [Int: Int]) -> Int {
+    counts.min { ($1.value, $0.key) < ($0.value, $1.key) }?.key ?? 0
   }
 
   /// - Parameter reach: rows and columns to the furthest cell that is a neighbour; 1 takes those that share a side.

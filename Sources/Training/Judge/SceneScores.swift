@@ -60,8 +60,8 @@ public struct SceneScores: Sendable, Equatable {
   }
 }
 
-/// So many of so many.
-public struct Proportion: Sendable, Equatable {
+/// So many of so many. As JSON: `right`, `n`, the share `value` and its interval's ends `low` and `high`, which are left out of none.
+public struct Proportion: Sendable, Equatable, Encodable {
   public private(set) var hits: Int
   public private(set) var total: Int
 
@@ -85,5 +85,16 @@ public struct Proportion: Sendable, Equatable {
     let centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     let reach = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)).squareRoot()
     return max(0, centre - reach)...min(1, centre + reach)
+  }
+
+  private enum Key: String, CodingKey { case right, n, value, low, high }
+
+  public func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: Key.self)
+    try values.encode(hits, forKey: .right)
+    try values.encode(total, forKey: .n)
+    try values.encodeIfPresent(value, forKey: .value)
+    try values.encodeIfPresent(interval?.lowerBound, forKey: .low)
+    try values.encodeIfPresent(interval?.upperBound, forKey: .high)
   }
 }

@@ -54,17 +54,13 @@ extension Proportion {
 }
 
 extension SceneTable.Row: Encodable {
-  private enum Key: String, CodingKey { case objects, heldOut, question, right, n, value, low, high }
+  private enum Key: String, CodingKey { case objects, heldOut, question }
 
   public func encode(to encoder: any Encoder) throws {
     var values = encoder.container(keyedBy: Key.self)
     try values.encode(group.objects, forKey: .objects)
     try values.encode(group.isHeldOut, forKey: .heldOut)
     try values.encode(question, forKey: .question)
-    try values.encode(proportion.hits, forKey: .right)
-    try values.encode(proportion.total, forKey: .n)
-    try values.encodeIfPresent(proportion.value, forKey: .value)
-    try values.encodeIfPresent(proportion.interval?.lowerBound, forKey: .low)
-    try values.encodeIfPresent(proportion.interval?.upperBound, forKey: .high)
+    try proportion.encode(to: encoder)
   }
 }

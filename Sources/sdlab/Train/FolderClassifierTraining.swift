@@ -181,20 +181,20 @@ struct ClassTable {
 
   struct Row: Encodable {
     let name: String
-    let right: Int
-    let n: Int
-    let low: Double?
-    let high: Double?
+    let share: Proportion
 
-    fileprivate init(_ name: String, _ share: Proportion) {
-      (self.name, right, n) = (name, share.hits, share.total)
-      (low, high) = (share.interval?.lowerBound, share.interval?.upperBound)
+    private enum Key: CodingKey { case name }
+
+    func encode(to encoder: any Encoder) throws {
+      var values = encoder.container(keyedBy: Key.self)
+      try values.encode(name, forKey: .name)
+      try share.encode(to: encoder)
     }
   }
 
   /// - Parameter indices: of the pictures that are asked about.
   fileprivate init(_ classifier: PictureClassifier, _ pictures: ImageFolder, _ indices: [Int], quiet: Bool) throws {
-    classes = classifier.classes
+    classes = classifier.shape.classes
     let files = indices.map(pictures.url)
     let logits = try PictureFolder.looked(files, "asking about unseen pictures", quiet: quiet) { classifier.logits(of: $0) }.array
     var counts = [[Int]](repeating: [Int](repeating: 0, count: classes.count), count: classes.count)
@@ -213,7 +213,7 @@ struct ClassTable {
   }
 
   /// All classes together first.
-  var rows: [Row] { [Row("all", all)] + classes.indices.map { Row(classes[$0], share($0)) } }
+  var rows: [Row] { [Row(name: "all", share: all)] + classes.indices.map { Row(name: classes[$0], share: share($0)) } }
 
   /// Of the card.
   fileprivate var lines: [String] {
