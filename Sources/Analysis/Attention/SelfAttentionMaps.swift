@@ -69,8 +69,8 @@ public struct SelfAttentionMaps: Sendable {
   /// Leading components as Prompt-to-Prompt shows them (Hertz et al. 2023): of the singular value decomposition of A - mean(A over axis 1) the first rows
   /// of V^T.
   ///
-  /// By orthogonal iteration on B^T B, B being the centred matrix, in double: a few components of a few hundred places need no library.
-  /// - Parameter count: at most the number of places.
+  /// They are the eigenvectors of B^T B, B being the centred matrix, in double.
+  /// - Parameter count: as many as there are places at most.
   public func leading(_ count: Int) -> [Component] {
     let n = size.count
     var b = values.map(Double.init)
@@ -78,52 +78,12 @@ public struct SelfAttentionMaps: Sendable {
       let mean = b[r * n..<(r + 1) * n].reduce(0, +) / Double(n)
       for c in 0..<n { b[r * n + c] -= mean }
     }
-    // More vectors than asked for make the wanted ones converge by a larger gap.
-    let k = min(n, count + 6)
-    var v: [[Double]] = (0..<k).map { j in
-      (0..<n).map { i -> Double in
-        let scrambled = (i * 7919 + j * 104_729 + 1) % 1009
-        return Double(scrambled) / 1009 - 0.5
-      }
-    }
-    Self.orthonormalize(&v)
-    for _ in 0..<60 {
-      v = v.map { (x: [Double]) -> [Double] in
-        var y = [Double](repeating: 0, count: n)
-        for r in 0..<n {
-          var dot = 0.0
-          for c in 0..<n { dot += b[r * n + c] * x[c] }
-          for c in 0..<n { y[c] += dot * b[r * n + c] }
-        }
-        return y
-      }
-      Self.orthonormalize(&v)
-    }
     let total = b.reduce(0) { $0 + $1 * $1 }
-    return v.prefix(count).map { x in
-      let largest = x.max { abs($0) < abs($1) } ?? 0
-      // |B v| of a right singular vector v is its singular value.
-      let square = (0..<n).reduce(0.0) { sum, r in
-        var dot = 0.0
-        for c in 0..<n { dot += b[r * n + c] * x[c] }
-        return sum + dot * dot
-      }
+    let pairs = LeadingEigenpairs.dense(PCA.products(b, n, n, ofColumns: true), n, min(count, n))
+    return zip(pairs.values, pairs.vectors).map { value, vector in
+      let square = max(0, value)
       return Component(
-        map: x.map { Float(largest < 0 ? -$0 : $0) }, singularValue: square.squareRoot(), share: total > 0 ? square / total : 0)
-    }
-  }
-
-  /// Gram and Schmidt's, twice for the digits.
-  private static func orthonormalize(_ v: inout [[Double]]) {
-    for _ in 0..<2 {
-      for j in v.indices {
-        for i in 0..<j {
-          let dot = zip(v[i], v[j]).reduce(0) { $0 + $1.0 * $1.1 }
-          for c in v[j].indices { v[j][c] -= dot * v[i][c] }
-        }
-        let norm = v[j].reduce(0) { $0 + $1 * $1 }.squareRoot()
-        if norm > 0 { for c in v[j].indices { v[j][c] /= norm } }
-      }
+        map: PCA.signed(vector).map(Float.init), singularValue: square.squareRoot(), share: total > 0 ? square / total : 0)
     }
   }
 }

@@ -78,7 +78,7 @@ public struct PCA: Sendable, Equatable {
   }
 
   /// X' X of the columns [d, d], or X X' of the rows [n, n].
-  private static func products(_ x: [Double], _ n: Int, _ d: Int, ofColumns: Bool) -> [Double] {
+  static func products(_ x: [Double], _ n: Int, _ d: Int, ofColumns: Bool) -> [Double] {
     let size = ofColumns ? d : n
     var out = [Double](repeating: 0, count: size * size)
     let block = 256
@@ -120,7 +120,8 @@ public struct PCA: Sendable, Equatable {
     return out
   }
 
-  private static func signed(_ v: [Double]) -> [Double] {
+  /// The sign of `svd_flip`.
+  static func signed(_ v: [Double]) -> [Double] {
     let largest = v.indices.max { abs(v[$0]) < abs(v[$1]) } ?? 0
     return v[largest] < 0 ? v.map { -$0 } : v
   }
