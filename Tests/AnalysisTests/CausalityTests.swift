@@ -150,7 +150,8 @@ import Testing
     let study = try KnockOutStudy("tree", without: without.picture(0), evidence(["house", "boat"]))
     #expect(study.heatmap.count == 256 && study.change.count == 256)
     #expect(try base.picture(0) != study.without)
-    #expect(study.change.contains { $0 > 0.02 } && study.change.allSatisfy { (0...1).contains($0) })
+    // More than the rounding of pixels to bytes, 1/255, can make.
+    #expect(study.change.contains { $0 > 0.01 } && study.change.allSatisfy { (0...1).contains($0) })
     #expect(study.trust.score != nil && Set(study.trust.controls.map(\.kind)) == Set(MapTrust.Control.allCases))
     #expect(study.trust.controls.allSatisfy { $0.score != nil })
     // The heatmap is DAAM's of a live run.

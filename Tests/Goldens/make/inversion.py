@@ -32,7 +32,7 @@ def cases():
     add("edit-friendly", "edit-friendly", "init.png", "a red house", 10, 3.5, edit="a blue boat on the sea", editGuidance=6.0, skip=3)
     add("edit-friendly-wide", "edit-friendly", "wide.png", embedded.B, 6, 1.0, seed=7)
     add("null-text", "null-text", "init.png", "a red house", 8, 5.0, edit="a blue house", editGuidance=5.0)
-    add("null-text-negative", "null-text", "wide.png", embedded.B, 6, 3.0, negative="night")
+    add("null-text-negative", "null-text", "wide.png", embedded.B, 6, 2.0, negative="night")
     return rows
 
 
