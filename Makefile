@@ -114,7 +114,7 @@ judge: build ## train the judge of scenes that comes with sdlab anew (a quarter 
 	rm -rf Resources/scenes-judge
 	cp -R out/judge/model Resources/scenes-judge
 
-default-model: build ## train the model that comes with sdlab anew (three hours); interrupted, it goes on
+default-model: build ## train the model that comes with sdlab anew (five hours); interrupted, it goes on
 	Scripts/default-model $(BINARIES)/sdlab out/default-model
 
 clean: ## remove what was built
