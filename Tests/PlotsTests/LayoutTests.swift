@@ -95,6 +95,18 @@ import Testing
     }
   }
 
+  /// The labels of a plot below or above take no room from a picture.
+  @Test func picturesAreAsWideAsEachOther() throws {
+    let ruler = Canvas(try Surface(.png, size: Size(width: 1, height: 1), scale: 1), .light)
+    let picture = Panel.picture("a picture", marks: [.image(try scene(1, width: 64, height: 64))])
+    let plot = Panel(x: .linear("steps"), y: .linear("distance", unit: "dB"), aspect: 1, marks: [.line([5, 50, 100], [20, 30, 35.5])])
+    let figure = Figure(columns: 3, width: 630, panels: [picture, picture, picture, picture, plot])
+    try Self.check(figure, "pictures and a plot")
+    let frames = try FigureLayout(figure, ruler).plots.map(\.frame)
+    #expect(Set(frames[..<4].map(\.width)).count == 1 && Set(frames[..<4].map(\.height)).count == 1)
+    #expect(frames[4].width < frames[1].width && frames[4].x > frames[1].x)
+  }
+
   /// One unit is as long on both axes, and a picture keeps its shape, whatever room there is.
   @Test func shapesAreKept() throws {
     let ruler = Canvas(try Surface(.png, size: Size(width: 1, height: 1), scale: 1), .light)

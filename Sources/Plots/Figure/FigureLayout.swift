@@ -92,7 +92,8 @@ struct FigureLayout {
     note = noteLabel.map { ($0, size.height - margin - $0.size.height) }
   }
 
-  /// Insets of columns and rows of panels grow until all labels have their room; plots of one column begin and end alike.
+  /// Insets of columns and rows of panels grow until all labels have their room; plots of one column begin and end alike, but for pictures, which have no
+  /// axes and keep the column's whole width.
   private mutating func arrangePanels(
     _ figure: Figure, _ prepared: [PreparedPanel], _ canvas: Canvas, top: Double, room: Double?
   ) throws -> Double {
@@ -109,9 +110,10 @@ struct FigureLayout {
     var below = above
     var bottom = top
     for _ in 0..<8 {
-      let natural = prepared.enumerated().map { i, p in
-        p.height(width: cellWidth - left[i % columns] - right[i % columns], em: em)
+      let insets: [(left: Double, right: Double)] = prepared.enumerated().map { i, p in
+        p.panel.hasAxes ? (left[i % columns], right[i % columns]) : (0, 0)
       }
+      let natural = zip(prepared, insets).map { $0.height(width: cellWidth - $1.left - $1.right, em: em) }
       var heights = (0..<rows).map { r in natural[(r * columns)..<min((r + 1) * columns, natural.count)].map(\.points).max() ?? 0 }
       if let room {
         let free = room - above.reduce(0, +) - below.reduce(0, +) - Double(rows - 1) * gap
@@ -135,7 +137,8 @@ struct FigureLayout {
         for i in (r * columns)..<min((r + 1) * columns, prepared.count) {
           let c = i % columns
           let cell = Rectangle(x: margin + Double(c) * (cellWidth + gap), y: y, width: cellWidth, height: above[r] + heights[r] + below[r])
-          var frame = Rectangle(x: cell.x + left[c], y: y + above[r], width: cellWidth - left[c] - right[c], height: heights[r])
+          var frame = Rectangle(
+            x: cell.x + insets[i].left, y: y + above[r], width: cellWidth - insets[i].left - insets[i].right, height: heights[r])
           if natural[i].exact { frame = Self.fitted(prepared[i], frame, em) }
           let scales = try prepared[i].scales(frame)
           let onTop = prepared[i].panel.x.onTop

@@ -25,6 +25,8 @@ public struct Panel: Sendable {
     self.legend = legend
   }
 
+  var hasAxes: Bool { x.visible || y.visible }
+
   /// A panel in pixels of a picture, without axes, row 0 on top.
   public static func picture(_ title: String = "", marks: [Mark]) -> Panel {
     var y = Axis.hidden
