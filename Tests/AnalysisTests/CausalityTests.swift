@@ -123,7 +123,7 @@ import Testing
     #expect(throws: InputError.self) { try latents(Conditioning(prompt: .zeros([1, 3, 5]), negative: nil)) }
   }
 
-  /// On the real model: taking the tree out changes the picture, more than nothing at all and less than everything.
+  /// On the real model: taking the house out changes the picture, more than nothing at all and less than everything.
   @Test func aRealKnockOut() throws {
     let model = try HeatmapTests.model.get()
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("sdlab-causes-\(UInt64.random(in: 0...UInt64.max))")
@@ -140,18 +140,17 @@ import Testing
     var elsewhere = request()
     elsewhere.seed = 7
     let other = try run(elsewhere, ["unet.*.attn2.probs"])
-    let knockOut = try WordKnockOut("tree", model, request())
-    let without = try run(request(), [], .init(["knock_out": "tree"], conditioning: knockOut.conditioning))
+    let knockOut = try WordKnockOut("house", model, request())
+    let without = try run(request(), [], .init(["knock_out": "house"], conditioning: knockOut.conditioning))
     let attention = try CrossAttentionRecorder(base, levels: 3)
     let prompt = try model.tokenize(request().prompt)
     func evidence(_ absent: [String]) throws -> KnockOutStudy.Evidence {
       try .init(model, run: base, attention: attention, other: other, prompt: prompt, absent: absent)
     }
-    let study = try KnockOutStudy("tree", without: without.picture(0), evidence(["house", "boat"]))
+    let study = try KnockOutStudy("house", without: without.picture(0), evidence(["tree", "boat"]))
     #expect(study.heatmap.count == 256 && study.change.count == 256)
     #expect(try base.picture(0) != study.without)
-    // More than the rounding of pixels to bytes, 1/255, can make.
-    #expect(study.change.contains { $0 > 0.01 } && study.change.allSatisfy { (0...1).contains($0) })
+    #expect(study.change.contains { $0 > 0.02 } && study.change.allSatisfy { (0...1).contains($0) })
     #expect(study.trust.score != nil && Set(study.trust.controls.map(\.kind)) == Set(MapTrust.Control.allCases))
     #expect(study.trust.controls.allSatisfy { $0.score != nil })
     // The heatmap is DAAM's of a live run.
@@ -159,9 +158,9 @@ import Testing
     let recorder = CrossAttentionRecorder(model: model, latents: size)
     let live = try model.denoising(request(), probes: recorder.probes(model))
     while try live.next() != nil {}
-    #expect(relativeError(study.heatmap, try DAAM(recorder, image: 0, latents: size).map([8]).map(Double.init)) < 1e-5)
+    #expect(relativeError(study.heatmap, try DAAM(recorder, image: 0, latents: size).map([3]).map(Double.init)) < 1e-5)
     // A word of the prompt is no control; the picture itself has lost nothing.
-    let fewer = try KnockOutStudy("tree", without: base.picture(0), evidence(["house"]))
+    let fewer = try KnockOutStudy("house", without: base.picture(0), evidence(["tree"]))
     #expect(!fewer.trust.controls.contains { $0.kind == .absentWord })
     #expect(fewer.change.allSatisfy { $0 == 0 } && !fewer.trust.isTrusted)
     #expect(throws: InputError.self) { try KnockOutStudy("boat", without: without.picture(0), evidence(["cat"])) }
