@@ -64,6 +64,23 @@ import Testing
     }
     let csv = try String(contentsOf: place.url("table.csv"), encoding: .utf8).split(separator: "\n")
     #expect(csv.count == 27 && csv[0].hasPrefix("objects,held_out,question,n,right") && csv[1].hasPrefix("1,false,noun,6,"))
+    // All pictures and what is said of them: as many are wrong as the table has.
+    #expect(try place.run(options + ["--pictures", "all", "-o", "again.csv"]).code == 0)
+    #expect(try Data(contentsOf: place.url("again.csv")) == Data(contentsOf: place.url("table.csv")))
+    let lines = try String(contentsOf: place.url("all/metadata.jsonl"), encoding: .utf8).split(separator: "\n").map {
+      try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+    }
+    #expect(lines.count == 24 && lines[3]["file_name"] as? String == "03.png" && lines[3]["seed"] as? Int == 45)
+    #expect(try Picture(url: place.url("all/23.png")).width == 64)
+    for row in rows {
+      let model = try #require(row["model"] as? [String: Any])
+      let group =
+        "\(model["objects"] as? Int == 1 ? "one object" : "two objects"), \(model["held_out"] as? Bool == true ? "held out" : "seen")"
+      let question = try #require(model["question"] as? String)
+      let wrong = lines.count { $0["group"] as? String == group && ($0["wrong"] as? [String])?.contains(question) == true }
+      #expect(wrong == (model["n"] as? Int ?? 0) - (model["right"] as? Int ?? 0), "\(group) \(question)")
+    }
+    expectError(try place.run(options + ["--pictures", "all"]), 73, "all: is there already")
     // Another batch, the same answers; the text has the same numbers.
     let text = try place.run(options + ["--batch", "5", "-o", "report.html"])
     #expect(text.code == 0 && text.lines.count == 27, "\(text.errors)")

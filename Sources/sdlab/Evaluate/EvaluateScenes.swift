@@ -46,6 +46,12 @@ struct EvaluateScenes: ParsableCommand {
     help: ArgumentHelp("A report (.html), a table (.csv) or a figure (.png, .svg, .pdf) beside what is printed.", valueName: "file"))
   var output: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Also write all pictures to this new folder, with metadata.jsonl: prompt, what the judge reads off it, what is wrong.",
+      valueName: "dir"))
+  var pictures: String?
+
   @Flag(name: [.long, .short], help: "Overwrite a file that is there.") var force = false
 
   @Option(help: ArgumentHelp("Colours of a figure: light or dark.", valueName: "name"))
@@ -57,12 +63,14 @@ struct EvaluateScenes: ParsableCommand {
   func run() throws {
     try check()
     let kind = try outputKind()
+    let kept = try pictures.map { try JudgedPictures($0) }
     let assets = kind?.isReport == true ? try ReportDocument.assets() : nil
     let judge = try judge.map { try SceneJudge(folder: URL(fileURLWithPath: $0)) } ?? SceneJudge.embedded()
     let loaded = try model.load(report)
     let started = ContinuousClock.now
-    let study = try SceneStudy(self, loaded, judge)
+    let study = try SceneStudy(self, loaded, judge, keeping: kept)
     let taken = seconds(.now - started)
+    try kept?.commit()
     switch kind {
     case .report(let url):
       guard let assets else { break }
@@ -135,13 +143,14 @@ struct SceneStudy {
 
   private static let (shownPerGroup, wrongPerGroup) = (6, 12)
 
-  init(_ verb: EvaluateScenes, _ model: StableDiffusion, _ judge: SceneJudge) throws {
+  init(_ verb: EvaluateScenes, _ model: StableDiffusion, _ judge: SceneJudge, keeping kept: JudgedPictures? = nil) throws {
     (self.verb, source) = (verb, model.source)
     let (width, height) = model.nativeSize
     guard width == height else { throw InputError(.usage, "\(source.displayName): \(width)x\(height), scenes are square") }
     scenes = (0..<verb.prompts).map { Scene.balanced(seed: verb.seed, index: $0) }
     let told = scenes.map { $0.told() }
     let captions = scenes.map { $0.caption() }
+    let names = SceneFolder(seed: verb.seed, count: verb.prompts)
     var bar = ProgressBar("making pictures", total: verb.prompts, quiet: verb.report.quiet)
     var table = SceneTable()
     var (shown, wrong): ([SceneTable.Group: [Shown]], [SceneTable.Group: [Shown]]) = ([:], [:])
@@ -161,6 +170,7 @@ struct SceneStudy {
         let one = Shown(
           prompt: captions[i], picture: Picture(decoded, index: i - range.lowerBound), judged: judged,
           wrong: SceneScores.wrong(judged, asked: scenes[i], told: told[i]))
+        try kept?.add(one, named: names.fileName(i), seed: verb.seed &+ UInt64(i), group)
         if shown[group, default: []].count < Self.shownPerGroup { shown[group, default: []].append(one) }
         if !one.wrong.isEmpty, wrong[group, default: []].count < Self.wrongPerGroup { wrong[group, default: []].append(one) }
       }
