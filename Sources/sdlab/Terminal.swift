@@ -73,12 +73,14 @@ enum StandardOutput {
 
   static func line(_ text: String) throws { try write(text + "\n") }
 
+  static func json(_ value: some Encodable) throws { try line(jsonLine(value)) }
+
   /// One JSON object on one line, with sorted snake_case keys.
-  static func json(_ value: some Encodable) throws {
+  static func jsonLine(_ value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.keyEncodingStrategy = .convertToSnakeCase
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-    try line(String(decoding: try encoder.encode(value), as: UTF8.self))
+    return String(decoding: try encoder.encode(value), as: UTF8.self)
   }
 }

@@ -143,7 +143,7 @@ struct SceneStudy {
 
   private static let (shownPerGroup, wrongPerGroup) = (6, 12)
 
-  init(_ verb: EvaluateScenes, _ model: StableDiffusion, _ judge: SceneJudge, keeping kept: JudgedPictures? = nil) throws {
+  init(_ verb: EvaluateScenes, _ model: StableDiffusion, _ judge: SceneJudge, keeping kept: JudgedPictures?) throws {
     (self.verb, source) = (verb, model.source)
     let (width, height) = model.nativeSize
     guard width == height else { throw InputError(.usage, "\(source.displayName): \(width)x\(height), scenes are square") }

@@ -16,7 +16,6 @@ final class JudgedPictures {
 
   private let folder: AtomicFolder
   private var lines: [String] = []
-  private let encoder = JSONEncoder()
   private var origin = PictureMetadata()
 
   /// - Throws: `InputError(.cannotWrite)` when something has that name already.
@@ -26,8 +25,6 @@ final class JudgedPictures {
       throw InputError(.cannotWrite, "\(path): is there already", hint: "name a new folder")
     }
     folder = try AtomicFolder(url)
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    encoder.keyEncodingStrategy = .convertToSnakeCase
     try origin.addOrigin(sdlabVersion: Sdlab.version)
   }
 
@@ -35,7 +32,7 @@ final class JudgedPictures {
     try one.picture.writePNG(to: folder.temporary.appendingPathComponent(name), metadata: origin)
     let line = Line(
       fileName: name, text: one.prompt, seed: seed, group: group.words, judged: one.judged.words, wrong: one.wrong.map(\.rawValue))
-    lines.append(String(decoding: try encoder.encode(line), as: UTF8.self) + "\n")
+    lines.append(try StandardOutput.jsonLine(line) + "\n")
   }
 
   func commit() throws {
